@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Random } from '../../random.js';
+
+/** An 8-bit RGB picture, row-major, three bytes a pixel. */
+export interface RgbImage {
+  width: number;
+  height: number;
+  data: Uint8Array;
+}
+
+/** Character span `[begin, end)` in a caption, in Unicode code points (not UTF-16 units). */
+export type Span = readonly [begin: number, end: number];
+
+/** One object of a picture. */
+export interface GroundedObject {
+  /** `[x0, y0, x1, y1]` in pixels, `0 <= x0 < x1 <= width`. */
+  box: [number, number, number, number];
+  /** Kind of object, e.g. `ship`. */
+  category: string;
+  /** Parts of the caption that name this object; empty when the caption does not refer to it. */
+  spans: Span[];
+}
+
+/** A picture with one caption about it. */
+export interface Sample {
+  /** Unique in its dataset; used in every error about the sample. */
+  id: string;
+  image: RgbImage;
+  caption: string;
+  /** Every labelled object, referred to or not. */
+  objects: GroundedObject[];
+  /** Form of the sentence (`colour+kind`, `relation`, `absent`, ...), for reports by form. */
+  form: string;
+  /** Ground size of a pixel, where known. */
+  metresPerPixel?: number;
+}
+
+/** A source of samples. `get` is a pure function of index and of what it draws from `random`. */
+export interface Dataset {
+  readonly name: string;
+  readonly length: number;
+  /** Sample `index`; `random` (absent in evaluation) lets a training set vary caption and augmentation. */
+  get(index: number, random?: Random): Promise<Sample>;
+}
