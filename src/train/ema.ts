@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import * as tf from '@tensorflow/tfjs';
+import { EXIT_CODES, UserError } from '../errors.js';
+import type { FlatStore, NamedValue } from './flat_store.js';
+
+/**
+ * Exponential moving average of the parameters, kept in the same flat vectors as the optimizer's state:
+ * `average = decay * average + (1 - decay) * parameter` after every step, from a copy of the first parameters.
+ */
+export class Ema {
+  private readonly slot: string;
+  private swapped = false;
+
+  /** `store` is the optimizer's (`AdamW.store`). Several averages of different decay can live side by side. */
+  constructor(
+    private readonly store: FlatStore,
+    readonly decay: number,
+  ) {
+    this.slot = `ema_${decay}`;
+    store.addSlot(this.slot, (bucket) => tf.clone(store.slot(bucket, 'param')));
+  }
+
+  /** Call after each optimizer step. */
+  update(): void {
+    this.expectSwapped(false, 'update');
+    const { store, slot } = this;
+    for (const bucket of store.buckets) {
+      store.setSlot(bucket, slot, () => {
+        const average = store.slot(bucket, slot);
+        const change = tf.sub(store.slot(bucket, 'param'), average);
+        return tf.add(average, tf.mul(change, 1 - this.decay));
+      });
+    }
+  }
+
+  /** Runs `use` with the averages in the model's variables, and puts the parameters back whatever happens. */
+  async during<T>(use: () => Promise<T>): Promise<T> {
+    this.expectSwapped(false, 'during');
+    const { store } = this;
+    // Where somebody else assigned to a variable, the kept parameters must follow before they are put aside.
+    for (const bucket of store.buckets) store.slot(bucket, 'param');
+    this.swapped = true;
+    try {
+      for (const bucket of store.buckets) store.scatter(bucket, this.slot);
+      return await use();
+    } finally {
+      for (const bucket of store.buckets) store.restore(bucket);
+      this.swapped = false;
+    }
+  }
+
+  /** Averages by parameter name. */
+  state(): Promise<Map<string, NamedValue>> {
+    return this.store.read(this.slot);
+  }
+
+  /** Restores what `state` gave; `source` names the file in errors. */
+  loadState(state: ReadonlyMap<string, NamedValue>, source: string): void {
+    this.store.check(this.slot, state, (problem) => {
+      throw new UserError(
+        `${source}: averaged weights do not fit the model: ${problem}. Start from the weights alone with --load.`,
+        EXIT_CODES.checkpoint,
+      );
+    });
+    this.store.write(this.slot, state);
+  }
+
+  private expectSwapped(expected: boolean, method: string): void {
+    if (this.swapped === expected) return;
+    throw new Error(`[Ema.${method}] expected the parameters to be in place but the averages are`);
+  }
+}

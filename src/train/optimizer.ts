@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as tf from '@tensorflow/tfjs';
+import { EXIT_CODES, UserError } from '../errors.js';
+import { type Bucket, FlatStore, flatten, type NamedValue } from './flat_store.js';
+
+/** Which parameters a group takes. Every condition given must hold; no condition takes all. */
+export interface GroupMatcher {
+  /** The name contains one of these. */
+  includes?: readonly string[];
+  /** The name contains none of these. */
+  excludes?: readonly string[];
+  /** Number of dimensions at least / at most (biases and norms have 1). */
+  minRank?: number;
+  maxRank?: number;
+}
+
+/** Parameters that share a learning rate and a weight decay. */
+export interface ParameterGroup {
+  name: string;
+  match: GroupMatcher;
+  /** Times the base learning rate; default 1. */
+  lrMultiplier?: number;
+  /** Default: the optimizer's. */
+  weightDecay?: number;
+}
+
+export interface AdamWOptions {
+  /** Base learning rate. */
+  lr: number;
+  betas?: readonly [number, number];
+  eps?: number;
+  weightDecay?: number;
+  /** Largest norm of all gradients together; 0 or absent = no clipping. */
+  clipNorm?: number;
+  /** A parameter belongs to the first group that takes it; one that none takes is an error. Default: one group. */
+  groups?: readonly ParameterGroup[];
+}
+
+/** Learning-rate factor of a step: one for all groups, or by group name. */
+export type LrFactor = number | ((group: string) => number);
+
+/** Gradients that have been gathered but not yet applied, so that a bad norm can still be refused. */
+export interface PendingStep {
+  /** Norm of all gradients before clipping. */
+  readonly gradNorm: tf.Scalar;
+  /** Changes moments and parameters, then frees the gathered gradients. */
+  apply(factor?: LrFactor): void;
+  /** Frees them without applying. */
+  dispose(): void;
+}
+
+const MOMENTS = ['exp_avg', 'exp_avg_sq'] as const;
+
+/**
+ * AdamW (Loshchilov and Hutter 2019), value by value as PyTorch computes it: decay first, then the bias-corrected
+ * step; gradients are first multiplied with `min(1, clipNorm / (norm + 1e-6))`. A parameter without a gradient in a
+ * step does not change at all and its step count stands still.
+ *
+ * Parameters, moments and gradients are joined to a few vectors (see FlatStore): on small models most of a plain
+ * optimizer's time goes into starting thousands of tiny operations.
+ */
+export class AdamW {
+  readonly store: FlatStore;
+  readonly groups: readonly Required<ParameterGroup>[];
+  private readonly lr: number;
+  private readonly betas: readonly [number, number];
+  private readonly eps: number;
+  private readonly clipNorm: number;
+
+  constructor(parameters: Map<string, tf.Variable>, options: AdamWOptions) {
+    this.lr = options.lr;
+    this.betas = options.betas ?? [0.9, 0.999];
+    this.eps = options.eps ?? 1e-8;
+    this.clipNorm = options.clipNorm ?? 0;
+    const groups = options.groups ?? [{ name: 'all', match: {} }];
+    this.groups = groups.map((group) => ({
+      lrMultiplier: 1,
+      weightDecay: options.weightDecay ?? 0.01,
+      ...group,
+    }));
+    this.store = new FlatStore(parameters, (name, variable) => this.groupOf(name, variable));
+    for (const slot of MOMENTS) {
+      this.store.addSlot(slot, (bucket) => tf.zerosLike(this.store.slot(bucket, 'param')));
+    }
+  }
+
+  /** Gathers gradients by parameter name; a missing name means "no gradient". Frees nothing of its argument. */
+  gather(gradients: ReadonlyMap<string, tf.Tensor>): PendingStep {
+    const gathered = new Map<Bucket, tf.Tensor1D>();
+    for (const bucket of [...this.store.buckets]) {
+      const active = bucket.names.map((name) => gradients.has(name));
+      if (!active.includes(true)) continue;
+      const whole = active.includes(false) ? this.store.split(bucket, active)[0] : bucket;
+      const tensors = whole.names.map((name) => gradients.get(name)!);
+      gathered.set(whole, tf.keep(tf.tidy(() => flatten(tensors))));
+    }
+    const gradNorm = tf.keep(tf.tidy(() => globalNorm([...gathered.values()])));
+    const dispose = () => {
+      for (const vector of gathered.values()) vector.dispose();
+      gathered.clear();
+      gradNorm.dispose();
+    };
+    return {
+      gradNorm,
+      dispose,
+      apply: (factor = 1) => {
+        const clip = this.clipFactor(gradNorm);
+        for (const [bucket, gradient] of gathered) this.update(bucket, gradient, clip, factor);
+        clip?.dispose();
+        dispose();
+      },
+    };
+  }
+
+  /** One whole step: `gather` and `apply`. */
+  step(gradients: ReadonlyMap<string, tf.Tensor>, factor: LrFactor = 1): void {
+    this.gather(gradients).apply(factor);
+  }
+
+  /** Learning rate of every group under `factor`, by name. */
+  learningRates(factor: LrFactor = 1): Record<string, number> {
+    return Object.fromEntries(this.groups.map((_, i) => [this.groups[i]!.name, this.groupLr(i, factor)]));
+  }
+
+  /**
+   * Everything `loadState` needs, as named tensors: `exp_avg.NAME`, `exp_avg_sq.NAME`, `step.NAME`, and the number of
+   * the vector a parameter lies in (`bucket.NAME`), because the norm is summed vector by vector.
+   */
+  async state(): Promise<Map<string, NamedValue>> {
+    const state = new Map<string, NamedValue>();
+    for (const slot of MOMENTS) {
+      for (const [name, value] of await this.store.read(slot)) state.set(`${slot}.${name}`, value);
+    }
+    this.store.buckets.forEach(({ names, steps }, i) => {
+      for (const name of names) {
+        state.set(`step.${name}`, { shape: [], data: Float32Array.of(steps) });
+        state.set(`bucket.${name}`, { shape: [], data: Float32Array.of(i) });
+      }
+    });
+    return state;
+  }
+
+  /**
+   * Restores what `state` gave; averages on the same store start anew and are loaded after it. `source` names the file
+   * in errors. Nothing changes if anything does not fit.
+   */
+  loadState(state: ReadonlyMap<string, NamedValue>, source: string): void {
+    const complain = (problem: string): never => {
+      throw new UserError(
+        `${source}: optimizer state does not fit the model: ${problem}. Start from the weights alone with --load.`,
+        EXIT_CODES.checkpoint,
+      );
+    };
+    const part = (slot: string) => {
+      const prefix = `${slot}.`;
+      const entries = [...state].filter(([key]) => key.startsWith(prefix));
+      return new Map(entries.map(([key, value]) => [key.slice(prefix.length), value]));
+    };
+    const steps = part('step');
+    const places = part('bucket');
+    const moments = MOMENTS.map((slot) => [slot, part(slot)] as const);
+    for (const [slot, values] of moments) this.store.check(slot, values, complain);
+    this.store.check('step', steps, complain, false);
+    this.store.check('bucket', places, complain, false);
+    this.store.regroup((name) => ({ bucket: places.get(name)!.data[0]!, steps: steps.get(name)!.data[0]! }));
+    for (const [slot, values] of moments) this.store.write(slot, values);
+  }
+
+  /** Frees the moments; the variables stay. */
+  dispose(): void {
+    this.store.dispose();
+  }
+
+  private update(bucket: Bucket, gradient: tf.Tensor1D, clip: tf.Scalar | null, factor: LrFactor): void {
+    const [beta1, beta2] = this.betas;
+    const lr = this.groupLr(bucket.group, factor);
+    const decay = 1 - lr * this.groups[bucket.group]!.weightDecay;
+    bucket.steps++;
+    const correction1 = 1 - beta1 ** bucket.steps;
+    const correction2 = Math.sqrt(1 - beta2 ** bucket.steps);
+    const store = this.store;
+    tf.tidy(() => {
+      const g = clip ? tf.mul(gradient, clip) : gradient;
+      store.setSlot(bucket, 'exp_avg', () =>
+        tf.add(tf.mul(store.slot(bucket, 'exp_avg'), beta1), tf.mul(g, 1 - beta1)),
+      );
+      store.setSlot(bucket, 'exp_avg_sq', () =>
+        tf.add(tf.mul(store.slot(bucket, 'exp_avg_sq'), beta2), tf.mul(tf.square(g), 1 - beta2)),
+      );
+      store.setSlot(bucket, 'param', () => {
+        // m / correction1 / (sqrt(v) / correction2 + eps), with the corrections moved into the scalars.
+        const root = tf.add(tf.sqrt(store.slot(bucket, 'exp_avg_sq')), this.eps * correction2);
+        const step = tf.mul(tf.div(store.slot(bucket, 'exp_avg'), root), (lr * correction2) / correction1);
+        const param = store.slot(bucket, 'param');
+        return tf.sub(decay === 1 ? param : tf.mul(param, decay), step);
+      });
+    });
+    store.scatter(bucket);
+  }
+
+  private clipFactor(norm: tf.Scalar): tf.Scalar | null {
+    if (this.clipNorm <= 0) return null;
+    return tf.keep(tf.tidy(() => tf.minimum(tf.div(this.clipNorm, tf.add(norm, 1e-6)), 1)));
+  }
+
+  private groupLr(group: number, factor: LrFactor): number {
+    const { name, lrMultiplier } = this.groups[group]!;
+    return this.lr * lrMultiplier * (typeof factor === 'number' ? factor : factor(name));
+  }
+
+  private groupOf(name: string, variable: tf.Variable): number {
+    const group = this.groups.findIndex(({ match }) => matches(match, name, variable.rank));
+    if (group < 0) {
+      throw new Error(`[AdamW] expected a group for every parameter but none takes ${name}`);
+    }
+    return group;
+  }
+}
+
+/** Whether a matcher takes the parameter `name` of `rank` dimensions. */
+export function matches(match: GroupMatcher, name: string, rank: number): boolean {
+  if (match.includes && !match.includes.some((part) => name.includes(part))) return false;
+  if (match.excludes?.some((part) => name.includes(part))) return false;
+  return rank >= (match.minRank ?? 0) && rank <= (match.maxRank ?? Number.POSITIVE_INFINITY);
+}
+
+/** Euclidean norm of several vectors taken as one; 0 for none. */
+function globalNorm(vectors: tf.Tensor1D[]): tf.Scalar {
+  if (vectors.length === 0) return tf.scalar(0);
+  return tf.sqrt(tf.addN(vectors.map((vector) => tf.sum(tf.square(vector)) as tf.Scalar)));
+}
+
+/**
+ * Loss and gradients by parameter name: `tf.variableGrads` with the names of the model instead of tfjs's own.
+ * Parameters that the loss does not depend on are absent. The caller frees both.
+ */
+export function lossAndGradients(
+  parameters: ReadonlyMap<string, tf.Variable>,
+  loss: () => tf.Scalar,
+): { value: tf.Scalar; gradients: Map<string, tf.Tensor> } {
+  const names = new Map([...parameters].map(([name, variable]) => [variable.name, name]));
+  const { value, grads } = tf.variableGrads(loss, [...parameters.values()]);
+  const gradients = new Map(Object.entries(grads).map(([key, gradient]) => [names.get(key)!, gradient]));
+  return { value, gradients };
+}

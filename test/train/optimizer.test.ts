@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs';
+import { readSafetensorsSync, type StoredTensor } from '../../src/models/weights/safetensors.js';
+import { Ema } from '../../src/train/ema.js';
+import { AdamW, lossAndGradients, matches } from '../../src/train/optimizer.js';
+import { scheduleFactor } from '../../src/train/schedule.js';
+
+const FOLDER = join(import.meta.dirname, '..', 'fixtures', 'optim');
+
+interface OptimCase {
+  name: string;
+  config: {
+    steps: number;
+    groups: { match: string; lr: number; weight_decay: number }[];
+    betas?: [number, number];
+    eps?: number;
+    clip?: number;
+    schedule?: {
+      kind: string;
+      step_size?: number;
+      gamma?: number;
+      milestones?: number[];
+      warmup?: number;
+      total?: number;
+    };
+    ema?: number[];
+  };
+  files: string[];
+  tensors: Record<string, { shape: number[]; tol?: number }>;
+}
+
+const manifest = JSON.parse(readFileSync(join(FOLDER, 'manifest.json'), 'utf8')) as { cases: OptimCase[] };
+
+function variables(tensors: Map<string, StoredTensor>): Map<string, tf.Variable> {
+  const result = new Map<string, tf.Variable>();
+  for (const [key, { shape, data }] of tensors) {
+    if (key.startsWith('start/')) {
+      result.set(key.slice('start/'.length), tf.variable(tf.tensor(data as Float32Array, shape)));
+    }
+  }
+  return result;
+}
+
+function meanSquaredError(parameters: Map<string, tf.Variable>, x: tf.Tensor, y: tf.Tensor): tf.Scalar {
+  const layer = (input: tf.Tensor, i: number) =>
+    tf.add(tf.matMul(input, parameters.get(`${i}.weight`)!, false, true), parameters.get(`${i}.bias`)!);
+  return tf.mean(tf.square(tf.sub(layer(tf.tanh(layer(x, 0)), 2), y))) as tf.Scalar;
+}
+
+/** Trains as the case says and returns everything it records, step after step, under the names of the file. */
+async function record(one: OptimCase): Promise<Map<string, number[]>> {
+  const { config } = one;
+  const file = readSafetensorsSync(join(FOLDER, one.files[0]!));
+  const input = (key: string) => tf.tensor(file.get(key)!.data as Float32Array, file.get(key)!.shape);
+  const x = input('in/x');
+  const y = input('in/y');
+  const parameters = variables(file);
+  const adamw = new AdamW(parameters, {
+    lr: 1,
+    betas: config.betas,
+    eps: config.eps,
+    clipNorm: config.clip,
+    groups: config.groups.map((group, i) => ({
+      name: String(i),
+      match: { includes: [group.match] },
+      lrMultiplier: group.lr,
+      weightDecay: group.weight_decay,
+    })),
+  });
+  const averages = (config.ema ?? []).map((decay) => new Ema(adamw.store, decay));
+  const rows = new Map<string, number[]>();
+  const add = (key: string, values: ArrayLike<number>) => {
+    rows.set(key, [...(rows.get(key) ?? []), ...Array.from(values)]);
+  };
+  const { kind = 'constant', step_size: stepSize, ...rest } = config.schedule ?? {};
+  for (let step = 0; step < config.steps; step++) {
+    const factor = scheduleFactor(kind, step, { total: config.steps, stepSize, ...rest });
+    const { value, gradients } = lossAndGradients(parameters, () => meanSquaredError(parameters, x, y));
+    add('at/loss', value.dataSync());
+    for (const [name, gradient] of gradients) add(`at/grad.${name}`, gradient.dataSync());
+    for (const [name, rate] of Object.entries(adamw.learningRates(factor))) add(`at/lr.${name}`, [rate]);
+    const pending = adamw.gather(gradients);
+    const norm = pending.gradNorm.dataSync()[0]!;
+    if (config.clip) {
+      add('at/grad_norm', [norm]);
+      const clip = Math.min(1, config.clip / (norm + 1e-6));
+      for (const [name, gradient] of gradients) add(`at/clipped.${name}`, tf.mul(gradient, clip).dataSync());
+    }
+    pending.apply(factor);
+    for (const ema of averages) ema.update();
+    for (const [name, variable] of parameters) add(`at/param.${name}`, variable.dataSync());
+    for (const [key, { data }] of await adamw.state()) add(`at/${key}`, data);
+    for (const ema of averages) {
+      for (const [name, { data }] of await ema.state()) add(`at/ema_${ema.decay}.${name}`, data);
+    }
+  }
+  return rows;
+}
+
+beforeAll(async () => {
+  await tf.setBackend('cpu');
+});
+beforeEach(() => tf.engine().startScope());
+afterEach(() => tf.engine().endScope());
+
+describe('AdamW, schedules, clipping and averages', () => {
+  it.each(manifest.cases.map((one) => [one.name, one] as const))(
+    '%s: every value of every step',
+    async (_, one) => {
+      const rows = await record(one);
+      const stored = readSafetensorsSync(join(FOLDER, one.files[0]!));
+      const checked = Object.entries(one.tensors).filter(([, { tol }]) => tol !== undefined);
+      expect(checked.length).toBeGreaterThan(15);
+      for (const [key, { tol }] of checked) {
+        const got = rows.get(key);
+        const want = stored.get(key)!.data as Float32Array;
+        expect([key, got?.length]).toEqual([key, want.length]);
+        const worst = got!.reduce((most, value, i) => Math.max(most, Math.abs(value - want[i]!)), 0);
+        expect([key, worst <= tol!, worst]).toEqual([key, true, worst]);
+      }
+    },
+  );
+});
+
+function toy(): Map<string, tf.Variable> {
+  return new Map([
+    ['a.weight', tf.variable(tf.tensor2d([1, 2, 3, 4], [2, 2]))],
+    ['a.bias', tf.variable(tf.tensor1d([1, 2]))],
+    ['b.weight', tf.variable(tf.tensor2d([5, 6], [1, 2]))],
+    ['scale', tf.variable(tf.scalar(7))],
+  ]);
+}
+
+function ones(parameters: Map<string, tf.Variable>, ...names: string[]): Map<string, tf.Tensor> {
+  return new Map(names.map((name) => [name, tf.onesLike(parameters.get(name)!)]));
+}
+
+describe('AdamW', () => {
+  it('leaves a parameter without a gradient untouched and its step count where it was', async () => {
+    const parameters = toy();
+    const adamw = new AdamW(parameters, { lr: 0.1, weightDecay: 0.5 });
+    adamw.step(ones(parameters, 'a.weight', 'scale'));
+    adamw.step(ones(parameters, 'a.weight', 'a.bias'));
+    expect(Array.from(parameters.get('b.weight')!.dataSync())).toEqual([5, 6]);
+    const state = await adamw.state();
+    const steps = [...parameters.keys()].map((name) => state.get(`step.${name}`)!.data[0]);
+    expect(steps).toEqual([2, 1, 0, 1]);
+    // A first step moves by lr whatever the gradient's size, wherever in the run it comes.
+    expect(parameters.get('a.bias')!.dataSync()[0]).toBeCloseTo(1 * (1 - 0.05) - 0.1, 5);
+    expect(parameters.get('scale')!.dataSync()[0]).toBeCloseTo(7 * (1 - 0.05) - 0.1, 5);
+  });
+
+  it('continues from a saved state to the same bits, with uneven step counts', async () => {
+    const straight = toy();
+    const first = new AdamW(straight, { lr: 0.1, clipNorm: 1 });
+    first.step(ones(straight, 'a.weight', 'scale'));
+    first.step(ones(straight, 'a.weight', 'a.bias', 'scale', 'b.weight'));
+    const resumed = new Map([...straight].map(([name, variable]) => [name, tf.variable(tf.clone(variable))]));
+    const second = new AdamW(resumed, { lr: 0.1, clipNorm: 1 });
+    second.loadState(await first.state(), 'toy');
+    first.step(ones(straight, ...straight.keys()));
+    second.step(ones(resumed, ...straight.keys()));
+    for (const [name, variable] of straight) {
+      expect([name, [...resumed.get(name)!.dataSync()]]).toEqual([name, [...variable.dataSync()]]);
+    }
+  });
+
+  it('refuses a state of another model and changes nothing', async () => {
+    const parameters = toy();
+    const adamw = new AdamW(parameters, { lr: 0.1 });
+    const state = await adamw.state();
+    state.set('exp_avg.a.bias', { shape: [3], data: new Float32Array(3) });
+    expect(() => adamw.loadState(state, 'o.safetensors')).toThrow(
+      'o.safetensors: optimizer state does not fit the model: exp_avg of parameter a.bias has shape [3], expected [2]',
+    );
+    state.delete('exp_avg.a.bias');
+    expect(() => adamw.loadState(state, 'o.safetensors')).toThrow('exp_avg of parameter a.bias is missing');
+  });
+
+  it('sees values that somebody else assigned', () => {
+    const parameters = toy();
+    const adamw = new AdamW(parameters, { lr: 0.1, weightDecay: 0 });
+    parameters.get('a.bias')!.assign(tf.tensor1d([100, 200]));
+    adamw.step(ones(parameters, 'a.bias'));
+    expect(parameters.get('a.bias')!.dataSync()[1]).toBeCloseTo(199.9, 3);
+  });
+
+  it('says which parameter no group takes', () => {
+    const groups = [{ name: 'matrices', match: { minRank: 2 } }];
+    expect(() => new AdamW(toy(), { lr: 1, groups })).toThrow('none takes a.bias');
+  });
+
+  it('keeps the number of tensors over steps and frees a refused step', () => {
+    const parameters = toy();
+    const adamw = new AdamW(parameters, { lr: 0.1, clipNorm: 1 });
+    const ema = new Ema(adamw.store, 0.9);
+    const gradients = ones(parameters, ...parameters.keys());
+    adamw.step(gradients);
+    const before = tf.memory().numTensors;
+    for (let i = 0; i < 5; i++) {
+      adamw.step(gradients);
+      ema.update();
+    }
+    adamw.gather(gradients).dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('matches by name parts and rank', () => {
+    expect(matches({ includes: ['x', 'text'] }, 'text.a', 1)).toBe(true);
+    expect(matches({ includes: ['text'], excludes: ['bias'] }, 'text.bias', 1)).toBe(false);
+    expect(matches({ minRank: 2 }, 'w', 1)).toBe(false);
+    expect(matches({ maxRank: 1 }, 'w', 1)).toBe(true);
+  });
+});
+
+describe('Ema', () => {
+  it('lends the averages and puts the parameters back, also after an error', async () => {
+    const parameters = toy();
+    const adamw = new AdamW(parameters, { lr: 1, weightDecay: 0 });
+    const ema = new Ema(adamw.store, 0.5);
+    adamw.step(ones(parameters, 'a.bias'));
+    ema.update();
+    const bias = parameters.get('a.bias')!;
+    expect(bias.dataSync()[0]).toBeCloseTo(0, 5);
+    await ema.during(async () => expect(bias.dataSync()[0]).toBeCloseTo(0.5, 5));
+    expect(bias.dataSync()[0]).toBeCloseTo(0, 5);
+    const failing = ema.during(() => Promise.reject(new Error('evaluation failed')));
+    await expect(failing).rejects.toThrow('evaluation failed');
+    expect(bias.dataSync()[0]).toBeCloseTo(0, 5);
+  });
+});
+
+describe('schedules', () => {
+  it('cosine rises over the warm-up, is full after it, and ends at the floor', () => {
+    const options = { total: 110, warmup: 10, floor: 0.1 };
+    expect(scheduleFactor('cosine', 0, options)).toBeCloseTo(0.1, 12);
+    expect(scheduleFactor('cosine', 10, options)).toBeCloseTo(1, 12);
+    expect(scheduleFactor('cosine', 60, options)).toBeCloseTo(0.55, 12);
+    expect(scheduleFactor('cosine', 110, options)).toBeCloseTo(0.1, 12);
+    expect(scheduleFactor('cosine', 500, options)).toBeCloseTo(0.1, 12);
+  });
+
+  it('suggests the name that was meant', () => {
+    expect(() => scheduleFactor('cosin', 0, { total: 1 })).toThrow('did you mean "cosine"?');
+  });
+});
