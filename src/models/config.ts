@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+import { didYouMean, EXIT_CODES, UserError } from '../errors.js';
+import type { SwinConfig } from './backbones/swin.js';
+import type { MdetrGOptions } from './mdetr_g.js';
+import { IMAGENET, type PreprocessConfig } from './preprocess.js';
+import type { RobertaConfig } from './text/roberta.js';
+
+/** `config.json` of a detector: all that is needed to build it and to use it, weights and tokenizer apart. */
+export interface ModelConfig {
+  model_type: 'mdetr-g';
+  /** Preset the configuration started from. */
+  preset: string;
+  backbone: { name: 'swin'; config: Partial<SwinConfig> };
+  text: { name: 'roberta'; config: Partial<RobertaConfig> };
+  transformer: MdetrGOptions;
+  preprocess: PreprocessConfig;
+  /** Side of the pictures it was trained on, in pixels; larger ones are cut into tiles of this size. */
+  imageSize: number;
+  /** Detections below this score are not reported unless asked for. */
+  threshold: number;
+}
+
+const COMMON = { model_type: 'mdetr-g', preprocess: { ...IMAGENET, multiple: 32 } } as const;
+
+/**
+ * Presets by name.
+ * - `mdetr-g`: the published sizes (three encoder and decoder layers of width 256, 100 queries) with text in encoder and decoder.
+ * - `mdetr-g-tiny`: about 4 million parameters, for CPUs and for the checkpoint that comes with the package.
+ */
+export const PRESETS: Readonly<Record<string, ModelConfig>> = {
+  'mdetr-g': {
+    ...COMMON,
+    preset: 'mdetr-g',
+    backbone: {
+      name: 'swin',
+      config: { embed_dim: 128, depths: [2, 2, 18, 2], num_heads: [4, 8, 16, 32], window_size: 7 },
+    },
+    text: {
+      name: 'roberta',
+      config: {
+        vocab_size: 50265,
+        hidden_size: 768,
+        num_hidden_layers: 12,
+        num_attention_heads: 12,
+        intermediate_size: 3072,
+        max_position_embeddings: 514,
+      },
+    },
+    transformer: {
+      dModel: 256,
+      heads: 8,
+      encoderLayers: 3,
+      decoderLayers: 3,
+      ffn: 2048,
+      points: 4,
+      queries: 100,
+      head: 'soft-token',
+      querySource: 'learned',
+      alignDim: 64,
+      slots: 256,
+      textToImage: true,
+      imageToText: true,
+    },
+    imageSize: 704,
+    threshold: 0.5,
+  },
+  'mdetr-g-tiny': {
+    ...COMMON,
+    preset: 'mdetr-g-tiny',
+    backbone: {
+      name: 'swin',
+      config: { embed_dim: 32, depths: [2, 2, 2, 2], num_heads: [2, 4, 8, 16], window_size: 5, stem: 'conv' },
+    },
+    text: {
+      name: 'roberta',
+      config: {
+        vocab_size: 1200,
+        hidden_size: 128,
+        num_hidden_layers: 2,
+        num_attention_heads: 4,
+        intermediate_size: 256,
+        max_position_embeddings: 66,
+      },
+    },
+    transformer: {
+      dModel: 128,
+      heads: 8,
+      encoderLayers: 3,
+      decoderLayers: 3,
+      ffn: 256,
+      points: 2,
+      queries: 40,
+      head: 'token-sigmoid',
+      querySource: 'text',
+      alignDim: 64,
+      slots: 256,
+      textToImage: true,
+      imageToText: true,
+    },
+    imageSize: 160,
+    threshold: 0.3,
+  },
+};
+
+/** A copy of a preset's configuration. @throws UserError for a name that is not in the table */
+export function preset(name: string): ModelConfig {
+  const found = PRESETS[name];
+  if (!found) {
+    const names = Object.keys(PRESETS);
+    const near = didYouMean(name, names);
+    throw new UserError(
+      `There is no model preset "${name}".${near ? ` Did you mean "${near}"?` : ''} Presets: ${names.join(', ')}.`,
+    );
+  }
+  return structuredClone(found);
+}
+
+/** Checks a parsed `config.json`. @param path named in the error */
+export function parseModelConfig(value: unknown, path: string): ModelConfig {
+  const config = value as Partial<ModelConfig> | null;
+  const wrong = (what: string): never => {
+    throw new UserError(
+      `${path} is not the configuration of a tfgeo model: ${what}. Was the folder written by tfgeo?`,
+      EXIT_CODES.checkpoint,
+    );
+  };
+  if (typeof config !== 'object' || config === null) return wrong('it holds no JSON object');
+  if (config.model_type !== 'mdetr-g') {
+    return wrong(`model_type is ${JSON.stringify(config.model_type)}, expected "mdetr-g"`);
+  }
+  for (const key of ['backbone', 'text', 'transformer', 'preprocess', 'imageSize', 'threshold'] as const) {
+    if (config[key] === undefined) return wrong(`"${key}" is missing`);
+  }
+  return config as ModelConfig;
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as tf from '@tensorflow/tfjs';
+import { Module } from '../module.js';
+import { Linear, linear } from './basic.js';
+
+/** Added to attention scores where a key must not be seen; finite, so that a row without any key stays a number. */
+export const MASKED = -1e9;
+
+/**
+ * Multi-head attention with PyTorch's packed parameters: `in_proj_weight [3C, C]` and `in_proj_bias [3C]`
+ * (query, key, value one after the other), `out_proj.{weight,bias}`. Source: Vaswani et al. 2017.
+ */
+export class MultiheadAttention extends Module {
+  private readonly inWeight: tf.Variable;
+  private readonly inBias: tf.Variable;
+  private readonly outProj: Linear;
+
+  constructor(
+    readonly dModel: number,
+    readonly heads: number,
+  ) {
+    super();
+    if (dModel % heads !== 0) {
+      throw new RangeError(
+        `[MultiheadAttention] expected dModel divisible by heads but received ${dModel} and ${heads}`,
+      );
+    }
+    this.inWeight = this.parameter('in_proj_weight', {
+      shape: [3 * dModel, dModel],
+      init: { kind: 'xavierUniform', fanIn: dModel, fanOut: 3 * dModel },
+    });
+    this.inBias = this.parameter('in_proj_bias', { shape: [3 * dModel], init: { kind: 'zeros' } });
+    this.outProj = this.child(
+      'out_proj',
+      new Linear(dModel, dModel, { init: xavier(dModel, dModel), biasInit: { kind: 'zeros' } }),
+    );
+  }
+
+  /**
+   * @param query `[batch, Q, C]`
+   * @param key `[batch, K, C]`
+   * @param value `[batch, K, C]`
+   * @param bias added to the scores, broadcast to `[batch, heads, Q, K]`; `MASKED` hides a key
+   * @returns `[batch, Q, C]`
+   */
+  forward(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, bias: tf.Tensor | null = null): tf.Tensor {
+    const [q, k, v] = this.project(query, key, value);
+    return this.outProj.forward(scaledDotProduct(q, k, v, this.heads, bias));
+  }
+
+  /** One product for inputs that are the same tensor (queries and keys usually are in self-attention). */
+  private project(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor): [tf.Tensor, tf.Tensor, tf.Tensor] {
+    const c = this.dModel;
+    const part = (x: tf.Tensor, first: number, count: number) =>
+      linear(
+        x,
+        tf.slice(this.inWeight, [first * c, 0], [count * c, c]) as tf.Tensor2D,
+        tf.slice(this.inBias, [first * c], [count * c]) as tf.Tensor1D,
+      );
+    if (query === key) {
+      const [q, k] = tf.split(part(query, 0, 2), 2, -1) as [tf.Tensor, tf.Tensor];
+      return [q, k, part(value, 2, 1)];
+    }
+    if (key === value) {
+      const [k, v] = tf.split(part(key, 1, 2), 2, -1) as [tf.Tensor, tf.Tensor];
+      return [part(query, 0, 1), k, v];
+    }
+    return [part(query, 0, 1), part(key, 1, 1), part(value, 2, 1)];
+  }
+}
+
+/**
+ * `softmax(q k^T / sqrt(D) + bias) v` by heads.
+ * @param q `[batch, Q, heads * D]` @param k `[batch, K, heads * D]` @param v `[batch, K, heads * D]`
+ * @returns `[batch, Q, heads * D]`
+ */
+export function scaledDotProduct(
+  q: tf.Tensor,
+  k: tf.Tensor,
+  v: tf.Tensor,
+  heads: number,
+  bias: tf.Tensor | null,
+): tf.Tensor {
+  const [batch, queries, channels] = q.shape as [number, number, number];
+  const keys = k.shape[1]!;
+  const dim = channels / heads;
+  const byHead = (x: tf.Tensor, length: number) =>
+    tf.transpose(x.reshape([batch, length, heads, dim]), [0, 2, 1, 3]);
+  let scores = tf.matMul(tf.mul(byHead(q, queries), 1 / Math.sqrt(dim)), byHead(k, keys), false, true);
+  if (bias) scores = tf.add(scores, bias);
+  const attended = tf.matMul(tf.softmax(scores), byHead(v, keys)); // [batch, heads, Q, D]
+  return tf.transpose(attended, [0, 2, 1, 3]).reshape([batch, queries, channels]);
+}
+
+/** Score bias `[batch, 1, 1, K]` that hides padded keys. @param mask `[batch, K]`, 1 = real */
+export function keyPaddingBias(mask: tf.Tensor): tf.Tensor {
+  const [batch, keys] = mask.shape as [number, number];
+  return tf.mul(tf.sub(1, tf.cast(mask, 'float32')), MASKED).reshape([batch, 1, 1, keys]);
+}
+
+function xavier(fanIn: number, fanOut: number) {
+  return { kind: 'xavierUniform', fanIn, fanOut } as const;
+}

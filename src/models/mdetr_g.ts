@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as tf from '@tensorflow/tfjs';
+import { detach } from '../ops/no_grad.js';
+import type { Backbone } from './backbones/index.js';
+import { DeformableDecoder } from './deformable_decoder.js';
+import { DeformableEncoder, type LevelSequence, type TextSequence } from './deformable_encoder.js';
+import { ContrastiveAlignHead, SoftTokenHead, TokenSigmoidHead } from './heads.js';
+import { LayerNorm, Linear } from './layers/basic.js';
+import { LevelProjection } from './level_projection.js';
+import { Module } from './module.js';
+import { type Proposals, TextQuerySelection } from './query_selection.js';
+import type { TextEncoder } from './text/index.js';
+import type { DetectorInput, DetectorOutput, LayerOutput } from './types.js';
+
+/** How a query says which words it answers to. */
+export type HeadKind = 'token-sigmoid' | 'soft-token';
+
+/** Where the decoder's first boxes come from. */
+export type QuerySource = 'text' | 'learned';
+
+/** Everything about the transformer and the heads; backbone and text encoder are built outside. */
+export interface MdetrGOptions {
+  dModel: number;
+  heads: number;
+  encoderLayers: number;
+  decoderLayers: number;
+  ffn: number;
+  points: number;
+  queries: number;
+  head: HeadKind;
+  querySource: QuerySource;
+  /** Width of the space in which queries and tokens are compared. */
+  alignDim: number;
+  /** Token positions of the soft-token head; the last means "no object". */
+  slots: number;
+  /** Image tokens read the text in the encoder. */
+  textToImage: boolean;
+  /** Text tokens read the image in the encoder. */
+  imageToText: boolean;
+}
+
+/** Extra queries that start from noised true boxes. */
+export interface DenoisingQueries {
+  /** `[batch, D, 4]` */
+  references: tf.Tensor3D;
+  /** Scores added between all queries, `[1, 1, Q + D, Q + D]`. */
+  bias: tf.Tensor4D;
+}
+
+/** Predictions of all decoder layers, stacked, as the losses want them. */
+export interface MdetrGOutput extends DetectorOutput {
+  /** `[batch, layers, Q + D, tokens or slots]` */
+  stackedLogits: tf.Tensor4D;
+  /** `[batch, layers, Q + D, 4]` */
+  stackedBoxes: tf.Tensor4D;
+  /** First-stage proposals, where queries come from the text. */
+  proposals: Proposals | null;
+  /** Temperature of the contrastive alignment. */
+  tau: tf.Scalar;
+  /** `[batch, layers, Q + D, alignDim]` unit vectors, soft-token head only. */
+  stackedProjections: tf.Tensor4D | null;
+  spatialShapes: [number, number][];
+  /** Named values inside the model, if asked for. */
+  intermediates: Record<string, tf.Tensor>;
+}
+
+/** `[batch, tokens]`, 1 = a token that stands for words of the caption (neither padding nor special). */
+export type WordMask = tf.Tensor2D;
+
+/**
+ * MDETR-G: boxes for what a sentence says, in overhead pictures. Image features of several levels and text features
+ * meet in a deformable encoder and decoder, so that boxes depend on the words.
+ *
+ * Sources: MDETR (Kamath et al. 2021); deformable attention (Zhu et al. 2021); MDETR-G's published description
+ * (Swin backbone, three encoder and decoder layers, learned temperature). Departures from MDETR-G's published code, where
+ * the caption reaches the boxes in no layer of its recommended recipe: text enters encoder and decoder.
+ */
+export class MdetrG extends Module {
+  private readonly resizer: TextResizer;
+  private readonly inputProj: LevelProjection;
+  private readonly encoder: DeformableEncoder;
+  private readonly decoder: DeformableDecoder;
+  private readonly selection: TextQuerySelection | null;
+  private readonly queryContent: tf.Variable;
+  private readonly queryBoxes: tf.Variable | null;
+  private readonly denoisingContent: tf.Variable;
+  private readonly tokenHead: TokenSigmoidHead | null;
+  private readonly softHead: SoftTokenHead | null;
+  private readonly align: ContrastiveAlignHead | null;
+
+  constructor(
+    readonly backbone: Backbone,
+    readonly textEncoder: TextEncoder,
+    readonly options: MdetrGOptions,
+  ) {
+    super();
+    const { dModel, heads, ffn, points, alignDim, queries } = options;
+    const levels = backbone.channels.length;
+    this.child('backbone', backbone);
+    this.child('text_encoder', textEncoder);
+    this.resizer = this.child('resizer', new TextResizer(textEncoder.hiddenSize, dModel));
+    this.inputProj = this.child('input_proj', new LevelProjection(backbone.channels, dModel));
+    const layer = { dModel, heads, levels, points, ffn };
+    this.encoder = this.child(
+      'transformer.encoder',
+      new DeformableEncoder({ ...layer, ...options, layers: options.encoderLayers }),
+    );
+    this.decoder = this.child(
+      'transformer.decoder',
+      new DeformableDecoder({ ...layer, layers: options.decoderLayers }),
+    );
+    this.selection =
+      options.querySource === 'text'
+        ? this.child('transformer', new TextQuerySelection(dModel, alignDim, queries))
+        : null;
+    const small = { kind: 'normal', std: 0.02 } as const;
+    this.queryContent = this.parameter('query_embed', { shape: [queries, dModel], init: small });
+    this.queryBoxes = this.selection
+      ? null
+      : this.parameter('query_boxes', { shape: [queries, 4], init: { kind: 'normal', std: 1 } });
+    this.denoisingContent = this.parameter('denoising_embed', { shape: [1, dModel], init: small });
+    const soft = options.head === 'soft-token';
+    this.tokenHead = soft ? null : this.child('token_head', new TokenSigmoidHead(dModel, alignDim));
+    this.softHead = soft
+      ? this.child('soft_token_head', new SoftTokenHead(dModel, options.slots, true))
+      : null;
+    this.align = soft ? this.child('align', new ContrastiveAlignHead(dModel, alignDim)) : null;
+  }
+
+  /**
+   * @param wordMask `[batch, tokens]`, 1 = a token that may be answered to
+   * @param options.denoising extra queries for training; they follow the others in the stacked outputs
+   * @param options.intermediates also return named inner values
+   */
+  forward(
+    input: DetectorInput,
+    wordMask: WordMask,
+    options: { training?: boolean; denoising?: DenoisingQueries | null; intermediates?: boolean } = {},
+  ): MdetrGOutput {
+    const training = options.training ?? false;
+    const maps = this.backbone.forward(input.pixels, { training }).levels;
+    const image = this.inputProj.forward(maps, input.pixelMask);
+    const features = this.textEncoder.encode(input.inputIds, input.textMask, { training });
+    const text: TextSequence = {
+      tokens: this.resizer.forward(features) as tf.Tensor3D,
+      mask: input.textMask,
+    };
+    const encoded = this.encoder.forward(image, text);
+    const memory: LevelSequence = { ...image, tokens: encoded.image };
+    const words: TextSequence = { ...text, tokens: encoded.text };
+    const start = this.firstQueries(memory, words, wordMask, options.denoising ?? null);
+    const bias = options.denoising?.bias ?? null;
+    const layers = this.decoder.forward(start.content, start.references, memory, words, bias);
+    const hidden = tf.stack(
+      layers.map((layer) => layer.hidden),
+      1,
+    ); // [batch, layers, Q + D, C]
+    const output = this.heads(
+      hidden as tf.Tensor4D,
+      tf.stack(
+        layers.map((layer) => layer.boxes),
+        1,
+      ) as tf.Tensor4D,
+      words,
+    );
+    const intermediates: Record<string, tf.Tensor> = options.intermediates
+      ? { memory: encoded.image, text: encoded.text, references: start.references, hidden }
+      : {};
+    return { ...output, proposals: start.proposals, spatialShapes: image.spatialShapes, intermediates };
+  }
+
+  private firstQueries(
+    memory: LevelSequence,
+    text: TextSequence,
+    wordMask: WordMask,
+    denoising: DenoisingQueries | null,
+  ): { content: tf.Tensor3D; references: tf.Tensor3D; proposals: Proposals | null } {
+    const batch = memory.tokens.shape[0];
+    const chosen = this.selection?.forward(memory.tokens, memory, text, wordMask) ?? null;
+    let references =
+      chosen?.references ??
+      (tf.tile(tf.expandDims(tf.sigmoid(this.queryBoxes!), 0), [batch, 1, 1]) as tf.Tensor3D);
+    if (!chosen) references = detach(references);
+    const queries = references.shape[1];
+    let content = tf.slice(this.queryContent, [0, 0], [queries, -1]);
+    if (denoising) {
+      const extra = tf.tile(this.denoisingContent, [denoising.references.shape[1], 1]);
+      content = tf.concat([content, extra], 0);
+      references = tf.concat([references, denoising.references], 1) as tf.Tensor3D;
+    }
+    return {
+      content: tf.tile(tf.expandDims(content, 0), [batch, 1, 1]) as tf.Tensor3D,
+      references,
+      proposals: chosen?.proposals ?? null,
+    };
+  }
+
+  private heads(
+    hidden: tf.Tensor4D,
+    boxes: tf.Tensor4D,
+    text: TextSequence,
+  ): Omit<MdetrGOutput, 'proposals' | 'spatialShapes' | 'intermediates'> {
+    const [batch, layers, queries, channels] = hidden.shape;
+    // Layers beside each other along the queries: one product for all of them.
+    const flat = hidden.reshape([batch, layers * queries, channels]);
+    const unflatten = (x: tf.Tensor) => x.reshape([batch, layers, queries, x.shape[2]!]) as tf.Tensor4D;
+    const logits = this.tokenHead ? this.tokenHead.forward(flat, text.tokens) : this.softHead!.forward(flat);
+    const stackedLogits = unflatten(logits);
+    const stackedProjections = this.align ? unflatten(this.align.queries(flat)) : null;
+    const layerOutputs = Array.from({ length: layers }, (_, i) =>
+      layerOutput(stackedLogits, boxes, stackedProjections, i),
+    );
+    return {
+      ...layerOutputs.at(-1)!,
+      aux_outputs: layerOutputs.slice(0, -1),
+      ...(this.align ? { proj_tokens: this.align.tokens(text.tokens) } : {}),
+      stackedLogits,
+      stackedBoxes: boxes,
+      stackedProjections,
+      tau: this.align ? this.align.tau() : tf.scalar(1),
+    };
+  }
+}
+
+function layerOutput(
+  logits: tf.Tensor4D,
+  boxes: tf.Tensor4D,
+  projections: tf.Tensor4D | null,
+  layer: number,
+): LayerOutput {
+  const at = (x: tf.Tensor4D) =>
+    tf.squeeze(tf.slice(x, [0, layer, 0, 0], [-1, 1, -1, -1]), [1]) as tf.Tensor3D;
+  return {
+    pred_logits: at(logits),
+    pred_boxes: at(boxes),
+    ...(projections ? { proj_queries: at(projections) } : {}),
+  };
+}
+
+/** Text features to the transformer's width; MDETR's `resizer.{fc,layer_norm}`, with its epsilon. */
+class TextResizer extends Module {
+  private readonly fc: Linear;
+  private readonly norm: LayerNorm;
+
+  constructor(hidden: number, dModel: number) {
+    super();
+    this.fc = this.child('fc', new Linear(hidden, dModel));
+    this.norm = this.child('layer_norm', new LayerNorm(dModel, 1e-12));
+  }
+
+  forward(x: tf.Tensor): tf.Tensor {
+    return this.norm.forward(this.fc.forward(x));
+  }
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as tf from '@tensorflow/tfjs';
+import { elementwiseGiou } from '../../models/boxes.js';
+import type { MdetrGOutput } from '../../models/mdetr_g.js';
+import type { PaddedTargets } from '../../models/types.js';
+import { noGrad } from '../../ops/no_grad.js';
+import { type MatcherOptions, match, sigmoidFocal } from '../losses/index.js';
+import type { TaskLoss } from '../task.js';
+import { EMPTY_BOX, type GroundingTargets, type RowTargets } from './batch.js';
+
+export interface GroundingWeights {
+  /** Focal loss on tokens. */
+  tokens: number;
+  bbox: number;
+  giou: number;
+  /** Share of the loss on all image tokens ("dense"). */
+  dense: number;
+  /** Share of the loss on noised boxes. */
+  denoising: number;
+}
+
+export const DEFAULT_WEIGHTS: GroundingWeights = { tokens: 4, bbox: 5, giou: 2, dense: 1, denoising: 1 };
+
+/** Costs of the matcher: token, L1, generalised IoU. */
+const MATCHER: MatcherOptions = { classCost: 'focal-token', class: 2, bbox: 5, giou: 2 };
+
+/** Predictions and targets that share a normaliser, one line for each query or image token. */
+interface Rows {
+  name: string;
+  /** `[n, tokens]` */
+  logits: tf.Tensor2D;
+  /** `[n, 4]` */
+  boxes: tf.Tensor2D;
+  targets: { tokens: tf.Tensor2D; boxes: tf.Tensor2D; boxMask: tf.Tensor1D; rowMask: tf.Tensor1D };
+  weight: number;
+  /** How often the same object is counted on purpose (once per decoder layer): the loss is their sum. */
+  layers: number;
+}
+
+/**
+ * Loss of the token-sigmoid head: matched queries of every decoder layer, image tokens ("dense") and noised boxes.
+ *
+ * Every prediction is a row with its own target; all rows go through one focal loss and one box loss, whatever they come
+ * from, because in a small model the number of operations costs more than their size. Focal sums divide by the positive
+ * tokens of their group, box sums by its boxes (at least 1 both).
+ */
+export function groundingLoss(
+  output: MdetrGOutput,
+  targets: GroundingTargets,
+  wordMask: tf.Tensor2D,
+  weights: GroundingWeights,
+): TaskLoss {
+  const groups = [matchedRows(output, targets)];
+  if (targets.denoising) groups.push(denoisingRows(output, targets.denoising, weights.denoising));
+  if (output.proposals) groups.push(denseRows(output, targets.dense, weights.dense));
+  const focal = focalElements(groups, wordMask);
+  const { l1, giou } = boxElements(groups);
+  return total(groups, { focal, l1, giou }, weights);
+}
+
+/** Rows of the queries that are matched one to one. */
+function matchedRows(output: MdetrGOutput, targets: GroundingTargets): Rows {
+  const extra = targets.denoising?.boxMask.shape[1] ?? 0;
+  const [batch, layers, all, tokens] = output.stackedLogits.shape;
+  const queries = all - extra;
+  const own = (x: tf.Tensor4D) => (extra ? tf.slice(x, [0, 0, 0, 0], [-1, -1, queries, -1]) : x);
+  const logits = own(output.stackedLogits);
+  const boxes = own(output.stackedBoxes);
+  const assigned = noGrad(() => assignQueries(logits, boxes, targets.referred));
+  const n = batch * layers * queries;
+  return {
+    name: 'query',
+    logits: logits.reshape([n, tokens]),
+    boxes: boxes.reshape([n, 4]),
+    targets: {
+      tokens: assigned.tokens.reshape([n, tokens]),
+      boxes: assigned.boxes.reshape([n, 4]),
+      boxMask: assigned.mask.reshape([n]),
+      rowMask: tf.ones([n]),
+    },
+    weight: 1,
+    layers,
+  };
+}
+
+/** What each query should say, from the matching of all layers in one call. */
+function assignQueries(
+  logits: tf.Tensor4D,
+  boxes: tf.Tensor4D,
+  referred: PaddedTargets,
+): { tokens: tf.Tensor; boxes: tf.Tensor; mask: tf.Tensor } {
+  const [, layers, queries] = logits.shape;
+  const matching = match({ logits, boxes }, referred, MATCHER);
+  // -1 (padding) gives a row of zeros.
+  const chosen = tf.oneHot(matching.queries, queries, 1, 0, 'float32'); // [batch, layers, targets, queries]
+  const perLayer = (x: tf.Tensor3D) => tf.tile(tf.expandDims(x, 1), [1, layers, 1, 1]);
+  const mask = tf.sum(chosen, 2); // [batch, layers, queries]
+  const spare = tf.mul(tf.expandDims(tf.sub(1, mask), 3), tf.tensor1d([...EMPTY_BOX]));
+  return {
+    tokens: tf.matMul(chosen, perLayer(referred.positiveMap), true),
+    boxes: tf.add(tf.matMul(chosen, perLayer(referred.boxes), true), spare),
+    mask,
+  };
+}
+
+function denoisingRows(output: MdetrGOutput, denoising: RowTargets, weight: number): Rows {
+  const count = denoising.boxMask.shape[1];
+  const [batch, layers, all, tokens] = output.stackedLogits.shape;
+  const n = batch * layers * count;
+  const rows = (x: tf.Tensor4D) =>
+    tf.slice(x, [0, 0, all - count, 0], [-1, -1, count, -1]).reshape([n, x.shape[3]]) as tf.Tensor2D;
+  const repeat = (x: tf.Tensor, ...width: number[]) =>
+    tf
+      .tile(x.reshape([batch, 1, count, ...width]), [1, layers, 1, ...width.map(() => 1)])
+      .reshape([n, ...width]);
+  return {
+    name: 'denoising',
+    logits: rows(output.stackedLogits),
+    boxes: rows(output.stackedBoxes),
+    targets: {
+      tokens: repeat(denoising.tokens, tokens) as tf.Tensor2D,
+      boxes: repeat(denoising.boxes, 4) as tf.Tensor2D,
+      boxMask: repeat(denoising.boxMask) as tf.Tensor1D,
+      rowMask: repeat(denoising.rowMask) as tf.Tensor1D,
+    },
+    weight,
+    layers,
+  };
+}
+
+function denseRows(output: MdetrGOutput, dense: RowTargets, weight: number): Rows {
+  const { logits, boxes } = output.proposals!;
+  const [batch, rows, tokens] = logits.shape;
+  const n = batch * rows;
+  return {
+    name: 'dense',
+    logits: logits.reshape([n, tokens]),
+    boxes: boxes.reshape([n, 4]),
+    targets: {
+      tokens: dense.tokens.reshape([n, tokens]),
+      boxes: dense.boxes.reshape([n, 4]),
+      boxMask: dense.boxMask.reshape([n]),
+      rowMask: dense.rowMask.reshape([n]),
+    },
+    weight,
+    layers: 1,
+  };
+}
+
+/** Focal loss of every row, summed over the real words: one `[n]` for all groups together. */
+function focalElements(groups: Rows[], wordMask: tf.Tensor2D): tf.Tensor1D {
+  const tokens = wordMask.shape[1];
+  const words = noGrad(() => {
+    const perGroup = groups.map((group) => wordRows(group, wordMask));
+    return tf.mul(tf.concat(perGroup, 0), tf.expandDims(tf.concat(groups.map((g) => g.targets.rowMask)), 1));
+  });
+  const logits = tf.concat(groups.map((group) => group.logits));
+  const labels = tf.concat(groups.map((group) => group.targets.tokens));
+  const elements = sigmoidFocal(logits, labels);
+  return tf.sum(tf.mul(elements, words).reshape([-1, tokens]), 1) as tf.Tensor1D;
+}
+
+/** The word mask of the picture that each row belongs to, `[n, tokens]`: pictures come first in every group. */
+function wordRows(group: Rows, wordMask: tf.Tensor2D): tf.Tensor2D {
+  const [batch, tokens] = wordMask.shape;
+  const perPicture = group.logits.shape[0] / batch;
+  return tf.tile(tf.expandDims(wordMask, 1), [1, perPicture, 1]).reshape([-1, tokens]);
+}
+
+/** L1 (summed over coordinates) and 1 - GIoU of every row: `[n]` each. */
+function boxElements(groups: Rows[]): { l1: tf.Tensor1D; giou: tf.Tensor1D } {
+  const boxes = tf.concat(groups.map((group) => group.boxes));
+  const truth = tf.concat(groups.map((group) => group.targets.boxes));
+  return {
+    l1: tf.sum(tf.abs(tf.sub(boxes, truth)), 1) as tf.Tensor1D,
+    giou: tf.sub(1, elementwiseGiou(boxes, truth)) as tf.Tensor1D,
+  };
+}
+
+/** Weighted sums by group; each group has its own normalisers. */
+function total(
+  groups: Rows[],
+  elements: { focal: tf.Tensor1D; l1: tf.Tensor1D; giou: tf.Tensor1D },
+  weights: GroundingWeights,
+): TaskLoss {
+  const coefficients = noGrad(() => {
+    const perGroup = groups.map((group) => normalisers(group));
+    return {
+      focal: tf.concat(perGroup.map((c) => c.focal)),
+      box: tf.concat(perGroup.map((c) => c.box)),
+    };
+  });
+  const sum = (x: tf.Tensor, coefficient: tf.Tensor) => tf.sum(tf.mul(x, coefficient)) as tf.Scalar;
+  const parts = {
+    loss_tokens: sum(elements.focal, coefficients.focal),
+    loss_bbox: sum(elements.l1, coefficients.box),
+    loss_giou: sum(elements.giou, coefficients.box),
+  };
+  const loss = tf.add(
+    tf.add(tf.mul(parts.loss_tokens, weights.tokens), tf.mul(parts.loss_bbox, weights.bbox)),
+    tf.mul(parts.loss_giou, weights.giou),
+  ) as tf.Scalar;
+  return { total: loss, parts };
+}
+
+/** What each row's focal and box loss is multiplied with: `[n]` each. */
+function normalisers(group: Rows): { focal: tf.Tensor; box: tf.Tensor } {
+  const scale = (count: tf.Tensor) => tf.div(group.weight * group.layers, tf.maximum(count, group.layers));
+  const positive = tf.sum(group.targets.tokens);
+  const boxes = tf.sum(group.targets.boxMask);
+  return {
+    focal: tf.mul(group.targets.rowMask, scale(positive)),
+    box: tf.mul(group.targets.boxMask, scale(boxes)),
+  };
+}
