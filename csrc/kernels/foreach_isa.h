@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compiles one body file once per instruction set, so that one library runs well on every processor.
+//
+// Use: in a .cc file, after all other includes,
+//     #define TFGEO_ISA_BODY "my_op_body.h"
+//     #include "foreach_isa.h"
+// The body puts its code into an unnamed namespace in `tfgeo::TFGEO_ISA` and uses vectors of TFGEO_VECTOR_BYTES bytes. It must include
+// nothing itself: inline functions of the standard library compiled for a newer processor could be picked by the linker
+// for all callers. `TFGEO_DISPATCH(f)` then gives the best `f` for the processor at hand.
+#ifndef TFGEO_KERNELS_FOREACH_ISA_H_
+#define TFGEO_KERNELS_FOREACH_ISA_H_
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define TFGEO_X86_ISAS 1
+#endif
+
+#define TFGEO_INLINE inline __attribute__((always_inline))
+
+namespace tfgeo {
+
+enum class Isa { kBase, kAvx2, kAvx512 };
+
+// Best instruction set of this processor; TFGEO_ISA=base|avx2|avx512 lowers it (for tests and timing).
+Isa BestIsa();
+
+}  // namespace tfgeo
+
+#ifdef TFGEO_X86_ISAS
+#define TFGEO_DISPATCH(f)                                \
+  (::tfgeo::BestIsa() == ::tfgeo::Isa::kAvx512 ? avx512::f \
+   : ::tfgeo::BestIsa() == ::tfgeo::Isa::kAvx2 ? avx2::f   \
+                                               : base::f)
+#else
+#define TFGEO_DISPATCH(f) base::f
+#endif
+
+#endif  // TFGEO_KERNELS_FOREACH_ISA_H_
+
+#ifdef TFGEO_ISA_BODY
+
+#define TFGEO_ISA base
+#define TFGEO_VECTOR_BYTES 16
+#include TFGEO_ISA_BODY
+#undef TFGEO_ISA
+#undef TFGEO_VECTOR_BYTES
+
+#ifdef TFGEO_X86_ISAS
+
+#define TFGEO_ISA avx2
+#define TFGEO_VECTOR_BYTES 32
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#endif
+#include TFGEO_ISA_BODY
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#undef TFGEO_ISA
+#undef TFGEO_VECTOR_BYTES
+
+#define TFGEO_ISA avx512
+#define TFGEO_VECTOR_BYTES 64
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), \
+                             apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
+#endif
+#include TFGEO_ISA_BODY
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#undef TFGEO_ISA
+#undef TFGEO_VECTOR_BYTES
+
+#endif  // TFGEO_X86_ISAS
+#undef TFGEO_ISA_BODY
+#endif  // TFGEO_ISA_BODY
