@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as tf from '@tensorflow/tfjs';
+import type { InitSpec } from '../init.js';
+import { LayerNorm, Linear } from '../layers/basic.js';
+import { gelu, layerNorm, linearRows, relu } from '../layers/fused.js';
+import { Module } from '../module.js';
+import type { ForwardOptions } from './backbone.js';
+import type { SwinConfig } from './swin_config.js';
+import { projectQkv, RelativePositions, windowAttention } from './window_attention.js';
+import type { Grid, PlanCache, WindowPlan } from './window_plan.js';
+
+/** First values of Swin's linear layers. */
+export const SWIN_INIT: InitSpec = { kind: 'truncatedNormal', std: 0.02 };
+const ZEROS: InitSpec = { kind: 'zeros' };
+
+export function swinLinear(inFeatures: number, outFeatures: number, bias = true): Linear {
+  return new Linear(inFeatures, outFeatures, { bias, init: SWIN_INIT, biasInit: ZEROS });
+}
+
+/** Linear layer on rows `[rows, in]`. */
+export function applyLinear(x: tf.Tensor2D, { weight, bias }: Linear): tf.Tensor2D {
+  return linearRows(x, weight, bias);
+}
+
+/** Norm on rows `[rows, C]`. */
+export function applyNorm(x: tf.Tensor2D, { weight, bias, eps }: LayerNorm): tf.Tensor2D {
+  return layerNorm(x, weight, bias, eps) as tf.Tensor2D;
+}
+
+/** What a block does in one pass. */
+interface BlockPass extends ForwardOptions {
+  /** Keeps the index tables between passes. */
+  plans: PlanCache;
+  /**
+   * Whether windows stay whole and shifted when the grid is no larger than one (SwinBackbone), instead of shrinking to
+   * the grid and staying in place (SwinModel).
+   */
+  alwaysPartition: boolean;
+}
+
+export interface SwinBlockOptions {
+  channels: number;
+  heads: number;
+  /** Odd blocks of a stage shift their windows by half. */
+  shifted: boolean;
+  /** Probability of dropping each branch in training. */
+  dropPath: number;
+  /** Prefix of the names of taps. */
+  tap: string;
+}
+
+/**
+ * Attention in (shifted) windows and an MLP, each behind a norm and added to its input.
+ * Source: Liu et al. 2021, "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows".
+ *
+ * Taps (after `tap`): `norm_before`, `attention_in`, `attention_out`, `norm_after`, `mlp`, `out`.
+ */
+export class SwinBlock extends Module {
+  private readonly normBefore: LayerNorm;
+  private readonly query: Linear;
+  private readonly key: Linear;
+  private readonly value: Linear;
+  private readonly biasTable: tf.Variable;
+  private readonly attentionOutput: Linear;
+  private readonly normAfter: LayerNorm;
+  private readonly intermediate: Linear;
+  private readonly output: Linear;
+  private readonly activation: (x: tf.Tensor) => tf.Tensor;
+
+  constructor(
+    private readonly config: SwinConfig,
+    private readonly options: SwinBlockOptions,
+  ) {
+    super();
+    const { channels, heads } = options;
+    const { qkv_bias, window_size, layer_norm_eps } = config;
+    const hidden = Math.trunc(config.mlp_ratio * channels);
+    const projection = (name: string) =>
+      this.child(`attention.self.${name}`, swinLinear(channels, channels, qkv_bias));
+    this.normBefore = this.child('layernorm_before', new LayerNorm(channels, layer_norm_eps));
+    this.biasTable = this.parameter('attention.self.relative_position_bias_table', {
+      shape: [(2 * window_size - 1) ** 2, heads],
+      init: SWIN_INIT,
+    });
+    this.query = projection('query');
+    this.key = projection('key');
+    this.value = projection('value');
+    this.attentionOutput = this.child('attention.output.dense', swinLinear(channels, channels));
+    this.normAfter = this.child('layernorm_after', new LayerNorm(channels, layer_norm_eps));
+    this.intermediate = this.child('intermediate.dense', swinLinear(channels, hidden));
+    this.output = this.child('output.dense', swinLinear(hidden, channels));
+    this.activation = config.hidden_act === 'relu' ? relu : gelu;
+  }
+
+  /** @param x `[batch * height * width, C]` @returns the same shape */
+  forward(x: tf.Tensor2D, grid: Grid, pass: BlockPass): tf.Tensor2D {
+    return pass.taps ? this.run(x, grid, pass) : tf.tidy(() => this.run(x, grid, pass));
+  }
+
+  private run(x: tf.Tensor2D, grid: Grid, pass: BlockPass): tf.Tensor2D {
+    const tap = (name: string, value: tf.Tensor) => pass.taps?.set(`${this.options.tap}${name}`, value);
+    const normed = applyNorm(x, this.normBefore);
+    tap('norm_before', normed.reshape([grid.batch, -1, this.options.channels]));
+    const attended = this.attend(normed, grid, pass);
+    const middle = tf.add(x, this.dropped(attended, grid, pass)) as tf.Tensor2D;
+    const again = applyNorm(middle, this.normAfter);
+    const hidden = this.activation(applyLinear(again, this.intermediate)) as tf.Tensor2D;
+    const mlp = applyLinear(hidden, this.output);
+    const out = tf.add(middle, this.dropped(mlp, grid, pass)) as tf.Tensor2D;
+    tap('norm_after', again.reshape([grid.batch, -1, this.options.channels]));
+    tap('mlp', mlp.reshape([grid.batch, -1, this.options.channels]));
+    tap('out', out.reshape([grid.batch, -1, this.options.channels]));
+    return out;
+  }
+
+  private attend(x: tf.Tensor2D, grid: Grid, pass: BlockPass): tf.Tensor2D {
+    const { channels, heads } = this.options;
+    const { plan, window } = this.plan(grid, pass);
+    const windows = plan.toWindows(x);
+    const biases = this.query.bias ? [this.query.bias, this.key.bias!, this.value.bias!] : null;
+    const weights = [this.query.weight, this.key.weight, this.value.weight];
+    const qkv = projectQkv(windows, weights, biases, (channels / heads) ** -0.5);
+    const tokens = window * window;
+    const positions = pass.plans.get(
+      `positions ${window} ${heads}`,
+      () => new RelativePositions(window, this.config.window_size, heads),
+    );
+    const mixed = windowAttention(qkv, positions.bias(this.biasTable), plan.mask, {
+      windows: plan.windows,
+      tokens,
+      heads,
+    });
+    const out = applyLinear(mixed, this.attentionOutput);
+    pass.taps?.set(`${this.options.tap}attention_in`, windows.reshape([-1, tokens, channels]));
+    pass.taps?.set(`${this.options.tap}attention_out`, out.reshape([-1, tokens, channels]));
+    return plan.fromWindows(out);
+  }
+
+  private plan(grid: Grid, pass: BlockPass): { plan: WindowPlan; window: number } {
+    const smaller = Math.min(grid.height, grid.width);
+    const whole = !pass.alwaysPartition && smaller <= this.config.window_size;
+    const window = whole ? smaller : this.config.window_size;
+    const shift = this.options.shifted && !whole ? Math.floor(window / 2) : 0;
+    return { plan: pass.plans.windows({ ...grid, window, shift, order: 'rows' }), window };
+  }
+
+  /** Stochastic depth (Huang et al. 2016): a picture's branch is left out, or scaled so that its mean stays. */
+  private dropped(branch: tf.Tensor2D, grid: Grid, { training, random }: BlockPass): tf.Tensor2D {
+    const { dropPath } = this.options;
+    if (!training || dropPath === 0) return branch;
+    if (!random)
+      throw new Error('[SwinBlock] expected a Random for stochastic depth in training but received none');
+    const tokens = grid.height * grid.width;
+    const scale = new Float32Array(grid.batch * tokens);
+    for (let b = 0; b < grid.batch; b++) {
+      if (!random.chance(dropPath)) scale.fill(1 / (1 - dropPath), b * tokens, (b + 1) * tokens);
+    }
+    return tf.mul(branch, tf.tensor2d(scale, [scale.length, 1]));
+  }
+}
+
+/** Joins 2 x 2 tokens and halves the channels that makes; odd grids are padded with zeros at right and bottom. */
+export class PatchMerging extends Module {
+  private readonly norm: LayerNorm;
+  private readonly reduction: Linear;
+
+  constructor(channels: number) {
+    super();
+    this.norm = this.child('norm', new LayerNorm(4 * channels));
+    this.reduction = this.child('reduction', swinLinear(4 * channels, 2 * channels, false));
+  }
+
+  /** @param x `[batch * height * width, C]` @returns `[batch * ceil(height / 2) * ceil(width / 2), 2 * C]` */
+  forward(x: tf.Tensor2D, grid: Grid, plans: PlanCache): tf.Tensor2D {
+    const plan = plans.windows({ ...grid, window: 2, shift: 0, order: 'columns' });
+    const joined = plan.toWindows(x).reshape([-1, 4 * x.shape[1]]) as tf.Tensor2D;
+    return applyLinear(applyNorm(joined, this.norm), this.reduction);
+  }
+}

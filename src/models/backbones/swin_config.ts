@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+import { didYouMean, EXIT_CODES, UserError } from '../../errors.js';
+
+/** Settings of a Swin transformer, by the names of Hugging Face's `config.json`. */
+export interface SwinConfig {
+  /** Channels of the first stage; each further stage doubles them. */
+  embed_dim: number;
+  /** Blocks in each stage. */
+  depths: number[];
+  /** Attention heads in each stage. */
+  num_heads: number[];
+  /** Side of an attention window in tokens. */
+  window_size: number;
+  /** Hidden channels of a block's MLP, as a multiple of the block's. */
+  mlp_ratio: number;
+  /** Whether queries, keys and values have biases. */
+  qkv_bias: boolean;
+  /** Pixels per token of the first stage (4 with the convolutional stem). */
+  patch_size: number;
+  num_channels: number;
+  /** Picture size that absolute positions were made for; unused without them. */
+  image_size: number;
+  use_absolute_embeddings: boolean;
+  hidden_act: 'gelu' | 'relu';
+  /** Of the norms in blocks and the last norm; all others use 1e-5. */
+  layer_norm_eps: number;
+  /** Largest probability of dropping a branch in training; it grows linearly with depth (default 0). */
+  drop_path_rate: number;
+  /** Stages whose maps a backbone gives: `stage1`, `stage2`, ... */
+  out_features: string[];
+  /** `patch`: one convolution of patch size. `conv`: two 3x3 convolutions of stride 2 with a norm and activation between. */
+  stem: 'patch' | 'conv';
+}
+
+const DEFAULTS: SwinConfig = {
+  embed_dim: 96,
+  depths: [2, 2, 6, 2],
+  num_heads: [3, 6, 12, 24],
+  window_size: 7,
+  mlp_ratio: 4,
+  qkv_bias: true,
+  patch_size: 4,
+  num_channels: 3,
+  image_size: 224,
+  use_absolute_embeddings: false,
+  hidden_act: 'gelu',
+  layer_norm_eps: 1e-5,
+  drop_path_rate: 0,
+  out_features: [],
+  stem: 'patch',
+};
+
+/** Published sizes (Liu et al. 2021, table 7) and the small one of `mdetr-g-tiny`. */
+export const SWIN_VARIANTS: Readonly<Record<string, Partial<SwinConfig>>> = {
+  'swin-tiny': { embed_dim: 96, depths: [2, 2, 6, 2], num_heads: [3, 6, 12, 24], drop_path_rate: 0.2 },
+  'swin-small': { embed_dim: 96, depths: [2, 2, 18, 2], num_heads: [3, 6, 12, 24], drop_path_rate: 0.3 },
+  'swin-base': { embed_dim: 128, depths: [2, 2, 18, 2], num_heads: [4, 8, 16, 32], drop_path_rate: 0.5 },
+  'swin-large': { embed_dim: 192, depths: [2, 2, 18, 2], num_heads: [6, 12, 24, 48], drop_path_rate: 0.2 },
+  'swin-micro': {
+    embed_dim: 32,
+    depths: [2, 2, 2, 2],
+    num_heads: [2, 4, 8, 8],
+    window_size: 5,
+    stem: 'conv',
+  },
+};
+
+/** Keys of `config.json` that say nothing about how values are computed here. */
+const INERT_KEYS = new Set([
+  'architectures',
+  'dtype',
+  'encoder_stride',
+  'hidden_size',
+  'id2label',
+  'initializer_range',
+  'label2id',
+  'model_type',
+  'num_layers',
+  'out_indices',
+  'path_norm',
+  'stage_names',
+  'torch_dtype',
+  'transformers_version',
+  '_name_or_path',
+]);
+
+/** Random dropout other than stochastic depth: no published Swin uses it, and none is done here. */
+const DROPOUT_KEYS = ['attention_probs_dropout_prob', 'hidden_dropout_prob'];
+
+/**
+ * Fills in defaults and checks the whole. Detectors take the maps of stages 2 and up unless `out_features` says otherwise.
+ *
+ * @param settings a variant's row, own settings, or the contents of a Hugging Face `config.json`
+ * @param source what messages call it
+ * @throws UserError for unknown keys and impossible values
+ */
+export function swinConfig(settings: Readonly<Record<string, unknown>>, source = 'swin config'): SwinConfig {
+  const known = Object.keys(DEFAULTS);
+  for (const key of Object.keys(settings)) {
+    if (known.includes(key) || INERT_KEYS.has(key) || DROPOUT_KEYS.includes(key)) continue;
+    const near = didYouMean(key, known);
+    fail(source, `unknown key ${key}${near ? ` (did you mean ${near}?)` : ''}`);
+  }
+  for (const key of DROPOUT_KEYS) {
+    if (Number(settings[key] ?? 0) !== 0) fail(source, `${key} is not supported; set it to 0`);
+  }
+  const given = Object.fromEntries(Object.entries(settings).filter(([key]) => known.includes(key)));
+  const config: SwinConfig = { ...DEFAULTS, ...given };
+  if (config.out_features.length === 0) {
+    config.out_features = config.depths.map((_, i) => `stage${i + 1}`).slice(1);
+  }
+  checkSwinConfig(config, source);
+  return config;
+}
+
+function fail(source: string, what: string): never {
+  throw new UserError(`${source}: ${what}`, EXIT_CODES.usage);
+}
+
+function checkSwinConfig(config: SwinConfig, source: string): void {
+  const { embed_dim, depths, num_heads, out_features } = config;
+  for (const key of ['embed_dim', 'window_size', 'patch_size', 'num_channels', 'image_size'] as const) {
+    if (!Number.isInteger(config[key]) || config[key] < 1)
+      fail(source, `${key} must be a positive whole number`);
+  }
+  if (!isCounts(depths) || !isCounts(num_heads) || depths.length !== num_heads.length) {
+    fail(source, 'depths and num_heads must be lists of positive whole numbers, of one length');
+  }
+  num_heads.forEach((heads, i) => {
+    const channels = embed_dim * 2 ** i;
+    if (channels % heads !== 0)
+      fail(source, `num_heads of stage ${i + 1}, ${heads}, does not divide ${channels} channels`);
+  });
+  const stages = depths.map((_, i) => `stage${i + 1}`);
+  const wanted = stages.filter((stage) => out_features.includes(stage));
+  if (wanted.length !== out_features.length || wanted.some((stage, i) => stage !== out_features[i])) {
+    fail(source, `out_features must be some of ${stages.join(', ')}, in this order`);
+  }
+  if (!['gelu', 'relu'].includes(config.hidden_act))
+    fail(source, `hidden_act must be gelu or relu, not ${config.hidden_act}`);
+  if (!['patch', 'conv'].includes(config.stem))
+    fail(source, `stem must be patch or conv, not ${config.stem}`);
+  if (config.stem === 'conv' && config.patch_size !== 4) fail(source, 'stem conv needs patch_size 4');
+  if (!(config.drop_path_rate >= 0 && config.drop_path_rate < 1))
+    fail(source, 'drop_path_rate must lie in [0, 1)');
+  if (!(config.mlp_ratio > 0)) fail(source, 'mlp_ratio must be positive');
+}
+
+function isCounts(value: unknown): value is number[] {
+  return Array.isArray(value) && value.length > 0 && value.every((n) => Number.isInteger(n) && n > 0);
+}
