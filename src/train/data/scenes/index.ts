@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+export { augment, type Turn, turnScene } from './augment.js';
+export { BACKGROUND_NAMES, type BackgroundName } from './backgrounds/index.js';
+export {
+  captionScene,
+  FORM_NAMES,
+  FORMS,
+  type FormName,
+  type FormSpec,
+  GROUPS,
+  hasDistractors,
+  LANDMARK_NOUNS,
+  NOUNS,
+  type Noun,
+  SYNONYMS,
+  UNSEEN_SYNONYMS,
+} from './captions/index.js';
+export {
+  SceneDataset,
+  type SceneDatasetOptions,
+  SPLIT_SEEDS,
+  type Split,
+  sampleCaptions,
+  toSample,
+} from './dataset.js';
+export { jitterPhotometry } from './effects.js';
+export { generateScene, type SceneOptions } from './generate.js';
+export { KIND_NAMES, type KindName } from './kinds/index.js';
+export { COLOURS, type ColourName } from './palette.js';
+export type { Caption, Difficulty, Landmark, LandmarkKind, Scene, SceneObject } from './types.js';

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Random } from '../../../random.js';
+import { type Ground, regionAt } from './backgrounds/index.js';
+import type { Role } from './cast.js';
+import { KINDS, type Part } from './kinds/index.js';
+import { jitterColour } from './palette.js';
+import { type Mask, rasterise } from './raster.js';
+import type { Difficulty, Point, Rgb } from './types.js';
+
+/** Coverage from which a pixel counts as part of a silhouette. */
+export const SOLID_COVERAGE = 0.35;
+/** Objects with less of their silhouette inside the picture are not placed. */
+export const LEAST_VISIBLE = 0.35;
+/** Shortest longer side of a box, pixels. */
+export const LEAST_SIZE = 8;
+
+/** An object with its place and its painted parts, in picture coordinates. */
+export interface Placed extends Role {
+  x: number;
+  y: number;
+  size: number;
+  aspect: number;
+  heading: number;
+  rgb: Rgb;
+  parts: Part[];
+  mask: Mask;
+  box: [number, number, number, number];
+  area: number;
+  visible: number;
+}
+
+export interface LayoutOptions {
+  width: number;
+  height: number;
+  /** Factor on the lengths of KINDS. */
+  scale: number;
+  difficulty: Difficulty;
+}
+
+/** Finds places for the roles; those that do not fit after some tries are left out. */
+export function layOut(
+  roles: readonly Role[],
+  ground: Ground,
+  options: LayoutOptions,
+  random: Random,
+): Placed[] {
+  const taken = new Uint8Array(options.width * options.height);
+  const placed: Placed[] = [];
+  for (const role of roles) {
+    for (let attempt = 0; attempt < 60; attempt++) {
+      const object = propose(role, placed, ground, options, random, attempt);
+      if (!object) continue;
+      claim(object.mask, options, taken);
+      placed.push(object);
+      break;
+    }
+  }
+  return placed;
+
+  function propose(
+    role: Role,
+    others: readonly Placed[],
+    under: Ground,
+    { width, height, scale, difficulty }: LayoutOptions,
+    draw: Random,
+    attempt: number,
+  ): Placed | null {
+    const spec = KINDS[role.kind];
+    const [low, high] = spec.length;
+    const least = difficulty === 'easy' ? 14 : LEAST_SIZE;
+    // Late attempts try smaller things, so that crowded scenes fill up.
+    const shrink = attempt > 30 ? 0.8 : 1;
+    const size = Math.max(least, (low + (high - low) * draw.uniform() ** 1.2) * scale * shrink);
+    const aspect = draw.range(spec.aspect[0], spec.aspect[1]);
+    const neighbour = others[others.length - 1];
+    const beside =
+      neighbour !== undefined &&
+      neighbour.kind === role.kind &&
+      !spec.flies &&
+      attempt < 8 &&
+      draw.chance(0.35);
+    const spot = beside
+      ? besideOf(neighbour, size * aspect, draw)
+      : anywhere(width, height, difficulty, draw);
+    const region = regionAt(under, spot.x, spot.y);
+    const surface = region?.surface ?? under.base;
+    const airborne = spec.flies && draw.chance(0.3);
+    if (!airborne && !spec.surfaces.includes(surface)) return null;
+    let heading = beside ? spot.heading : draw.range(0, 360);
+    if (!beside && region?.heading !== undefined && surface !== 'ground' && draw.chance(0.65)) {
+      heading = region.heading + (draw.chance(0.5) ? 180 : 0) + draw.range(-6, 6);
+    }
+    heading = (heading + 720) % 360;
+    const corners = orientedRectangle(spot.x, spot.y, size, size * aspect, heading);
+    if (!airborne && !corners.every(([x, y]) => fits(x, y, spec.surfaces))) return null;
+    const gap = beside ? 0 : 2.5 * scale;
+    if (!beside && others.some((other) => boxesNear(bounds(corners), other.box, gap))) return null;
+    const parts = spec.draw(aspect, draw).map((part) => ({
+      ...part,
+      points: part.points.map(([x, y]) => toPicture(x, y, spot.x, spot.y, size, heading)),
+    }));
+    const mask = rasterise(parts.filter((part) => part.solid).map((part) => part.points));
+    if (!mask) return null;
+    const seen = measure(mask, width, height, taken);
+    if (!seen || seen.visible < LEAST_VISIBLE) return null;
+    if (Math.max(seen.box[2] - seen.box[0], seen.box[3] - seen.box[1]) < least) return null;
+    if (others.some((other) => overlap(other.box, seen.box) > 0.35)) return null;
+    const rgb = jitterColour(role.colour, draw);
+    return { ...role, x: spot.x, y: spot.y, size, aspect, heading, rgb, parts, mask, ...seen };
+  }
+
+  function fits(x: number, y: number, surfaces: readonly string[]): boolean {
+    return surfaces.includes(regionAt(ground, x, y)?.surface ?? ground.base);
+  }
+}
+
+function anywhere(
+  width: number,
+  height: number,
+  difficulty: Difficulty,
+  random: Random,
+): { x: number; y: number; heading: number } {
+  // Half of the objects keep clear of the border; the others may be cut off by it.
+  const inset = difficulty === 'easy' ? 0.08 : random.chance(0.6) ? 0.07 : 0;
+  return {
+    x: width * random.range(inset, 1 - inset),
+    y: height * random.range(inset, 1 - inset),
+    heading: 0,
+  };
+}
+
+/** A place at the flank of another object, parallel to it, touching or nearly so. */
+function besideOf(other: Placed, width: number, random: Random): { x: number; y: number; heading: number } {
+  const t = (other.heading * Math.PI) / 180;
+  const side = random.chance(0.5) ? 1 : -1;
+  const distance = (other.size * other.aspect + width) / 2 + random.range(0.7, 3);
+  const slip = random.range(-0.15, 0.15) * other.size;
+  return {
+    x: other.x + Math.cos(t) * distance * side + Math.sin(t) * slip,
+    y: other.y + Math.sin(t) * distance * side - Math.cos(t) * slip,
+    heading: other.heading + (random.chance(0.3) ? 180 : 0),
+  };
+}
+
+/** From object coordinates (x forward, y right, unit length) to the picture. */
+function toPicture(x: number, y: number, cx: number, cy: number, size: number, heading: number): Point {
+  const t = (heading * Math.PI) / 180;
+  const [s, c] = [Math.sin(t), Math.cos(t)];
+  return [cx + size * (x * s + y * c), cy + size * (-x * c + y * s)];
+}
+
+/** Corners of a rectangle of a length along a heading and a width across it. */
+export function orientedRectangle(
+  cx: number,
+  cy: number,
+  length: number,
+  width: number,
+  heading: number,
+): Point[] {
+  const w = width / length / 2;
+  const corners: Point[] = [
+    [0.5, -w],
+    [0.5, w],
+    [-0.5, w],
+    [-0.5, -w],
+  ];
+  return corners.map(([x, y]) => toPicture(x, y, cx, cy, length, heading));
+}
+
+function bounds(points: readonly Point[]): [number, number, number, number] {
+  const xs = points.map((p) => p[0]);
+  const ys = points.map((p) => p[1]);
+  return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+}
+
+type Box = readonly [number, number, number, number];
+
+function boxesNear(a: Box, b: Box, gap: number): boolean {
+  return a[0] < b[2] + gap && b[0] < a[2] + gap && a[1] < b[3] + gap && b[1] < a[3] + gap;
+}
+
+/** Intersection over union of two `[x0, y0, x1, y1]` boxes. */
+function overlap(a: Box, b: Box): number {
+  const w = Math.min(a[2], b[2]) - Math.max(a[0], b[0]);
+  const h = Math.min(a[3], b[3]) - Math.max(a[1], b[1]);
+  if (w <= 0 || h <= 0) return 0;
+  const both = w * h;
+  return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both);
+}
+
+/** Box, area and visible part of a silhouette; null when it runs into a taken pixel or out of the picture. */
+function measure(
+  mask: Mask,
+  width: number,
+  height: number,
+  taken: Uint8Array,
+): { box: [number, number, number, number]; area: number; visible: number } | null {
+  let [x0, y0, x1, y1] = [width, height, 0, 0];
+  let area = 0;
+  let total = 0;
+  for (let row = 0, m = 0; row < mask.height; row++) {
+    const y = mask.y + row;
+    for (let column = 0; column < mask.width; column++, m++) {
+      if (mask.data[m]! < SOLID_COVERAGE) continue;
+      total++;
+      const x = mask.x + column;
+      if (x < 0 || y < 0 || x >= width || y >= height) continue;
+      if (taken[y * width + x]) return null;
+      area++;
+      if (x < x0) x0 = x;
+      if (x >= x1) x1 = x + 1;
+      if (y < y0) y0 = y;
+      if (y >= y1) y1 = y + 1;
+    }
+  }
+  return area > 0 ? { box: [x0, y0, x1, y1], area, visible: area / total } : null;
+}
+
+function claim(mask: Mask, { width, height }: LayoutOptions, taken: Uint8Array): void {
+  for (let row = 0, m = 0; row < mask.height; row++) {
+    const y = mask.y + row;
+    for (let column = 0; column < mask.width; column++, m++) {
+      const x = mask.x + column;
+      if (mask.data[m]! >= SOLID_COVERAGE && x >= 0 && y >= 0 && x < width && y < height)
+        taken[y * width + x] = 1;
+    }
+  }
+}
