@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+import { didYouMean, UserError } from '../../errors.js';
+import { smoke } from './smoke.js';
+import type { Recipe } from './types.js';
+
+export type { Recipe } from './types.js';
+
+/** Every recipe by name. */
+export const RECIPES: Readonly<Record<string, Recipe>> = {
+  smoke,
+};
+
+/** @throws UserError for a name that is not in RECIPES */
+export function recipe(name: string): Recipe {
+  const found = Object.hasOwn(RECIPES, name) ? RECIPES[name] : undefined;
+  if (found) return found;
+  const names = Object.keys(RECIPES);
+  const guess = didYouMean(name, names);
+  const hint = guess ? `did you mean "${guess}"?` : `choose one of ${names.join(', ')}`;
+  throw new UserError(`unknown recipe "${name}", ${hint}`);
+}
