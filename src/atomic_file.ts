@@ -4,26 +4,45 @@ import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSyn
 import { basename, dirname, join } from 'node:path';
 import { describeWriteError } from './files.js';
 
+/** A file to be written: its place, and the pieces of its content one after the other. */
+export interface FileToWrite {
+  path: string;
+  chunks: string | Uint8Array | readonly Uint8Array[];
+}
+
 /**
  * Writes a whole file or nothing: the bytes go to a temporary name in the same folder, are forced to disk, and only
  * then take the file's name. A crash leaves the earlier file as it was. Missing folders are made.
  *
- * @param path file to make or replace
- * @param chunks written one after the other
  * @throws UserError when the place cannot be written
  */
-export function writeFileAtomicSync(path: string, chunks: string | Uint8Array | readonly Uint8Array[]): void {
-  const folder = dirname(path);
-  const temporary = join(folder, `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`);
+export function writeFileAtomicSync(path: string, chunks: FileToWrite['chunks']): void {
+  writeFilesAtomicSync([{ path, chunks }]);
+}
+
+/** The same for files that belong together: none takes its name before all are written. */
+export function writeFilesAtomicSync(files: readonly FileToWrite[]): void {
+  const pending: { path: string; temporary: string }[] = [];
+  let current = '';
   try {
-    mkdirSync(folder, { recursive: true });
-    writeAll(temporary, typeof chunks === 'string' ? [Buffer.from(chunks)] : asList(chunks));
-    renameSync(temporary, path);
+    for (const { path, chunks } of files) {
+      current = path;
+      const folder = dirname(path);
+      mkdirSync(folder, { recursive: true });
+      const suffix = `${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
+      const temporary = join(folder, `.${basename(path)}.${suffix}`);
+      pending.push({ path, temporary });
+      writeAll(temporary, typeof chunks === 'string' ? [Buffer.from(chunks)] : asList(chunks));
+    }
+    for (const { path, temporary } of pending) {
+      current = path;
+      renameSync(temporary, path);
+    }
   } catch (error) {
-    rmSync(temporary, { force: true });
-    throw describeWriteError(path, error);
+    for (const { temporary } of pending) rmSync(temporary, { force: true });
+    throw describeWriteError(current, error);
   }
-  syncFolder(folder);
+  for (const folder of new Set(files.map(({ path }) => dirname(path)))) syncFolder(folder);
 }
 
 function asList(chunks: Uint8Array | readonly Uint8Array[]): readonly Uint8Array[] {
