@@ -40,7 +40,7 @@ export async function locate(
   const world = typeof tagAffine === 'string' && path !== null ? await readWorldFile(path) : null;
   const affine = typeof tagAffine === 'string' ? (world?.affine ?? null) : tagAffine;
   if (affine === null) {
-    const wanted = path === null ? '' : ` (world file, e.g. ${worldFileNames(path)[0]!})`;
+    const wanted = path === null ? '' : ` (world file, e.g. ${basename(worldFileNames(path)[0]!)})`;
     return none(`${String(tagAffine)}; give a GeoTIFF, or a file that says where it lies${wanted}`);
   }
   const system = typeof tagCrs === 'string' ? await sidecarCrs(path, crs) : tagCrs;
@@ -75,7 +75,7 @@ async function sidecarCrs(path: string | null, crs: string | undefined): Promise
 
 /** World file names for a picture, most usual first: `scene.tif` has `scene.tfw`, `scene.tifw`, `scene.wld`. */
 export function worldFileNames(path: string): string[] {
-  const extension = extname(path).slice(1);
+  const extension = extname(path).slice(1).toLowerCase();
   const short = extension.length >= 2 ? `${extension[0]}${extension.at(-1)}w` : 'wld';
   return [short, `${extension}w`, 'wld'].map((ending) => `${withoutExtension(path)}.${ending}`);
 }

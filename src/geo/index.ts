@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+export type { Window } from './band_source.js';
+export { type Crs, crsFromEpsg, crsFromText } from './crs.js';
+export { type DetectBatch, type DetectTiledOptions, detectTiled } from './detect_tiled.js';
+export { type Detection, type DetectionLists, type DetectionSet, toDetections } from './detections.js';
+export {
+  type DetectionCollection,
+  type DetectionFeature,
+  requireGeoreference,
+  toGeoJson,
+} from './geojson.js';
+export { type Affine, Georeference } from './georeference.js';
+export type { BoxXyxy, RgbImage, Span } from './image.js';
+export { areaXyxy, intersectionXyxy, iosXyxy, iouXyxy, nmsXyxy } from './nms.js';
+export { openRaster, Raster, type RasterOptions, type ReadOptions } from './raster.js';
+export { resampleRgb } from './resample.js';
+export { SeamMerger, type SeamOptions } from './seams.js';
+export type { StretchChoice, StretchRange } from './stretch.js';
+export { planTiles, type Tile, type TilePlan } from './tiles.js';
+export {
+  assertWritable,
+  type DetectionWriter,
+  toCoco,
+  WRITERS,
+  writeDetections,
+  writerFor,
+} from './writers.js';
