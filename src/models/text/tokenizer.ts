@@ -148,6 +148,11 @@ export class Tokenizer {
     return { id: this.idOf(token)!, token, typeId: 0, side: 'right' };
   }
 
+  /** Id of the padding token. */
+  get padId(): number {
+    return this.padding.id;
+  }
+
   encode(text: string, options: EncodeOptions = {}): Encoding {
     const texts = (options.pair === undefined ? [text] : [text, options.pair]).map(wellFormed);
     const addSpecial = options.addSpecialTokens ?? true;
