@@ -41,13 +41,16 @@ export function castRoles(
   const names = Object.keys(spec.kinds) as KindName[];
   const weights = names.map((name) => spec.kinds[name] ?? 0);
   const kinds: KindName[] = [];
-  const wantedKinds = Math.min(names.length, n > 6 ? 2 + random.integer(3) : 2 + random.integer(2));
+  const wantedKinds = Math.min(
+    names.length,
+    n > 6 ? 2 + random.integer(3) : n > 4 ? 2 + random.integer(2) : 2,
+  );
   while (kinds.length < wantedKinds) {
     const index = drawWeighted(weights, random);
     weights[index] = 0;
     kinds.push(names[index]!);
   }
-  const colours = random.shuffle(COLOURS).slice(0, Math.min(8, 2 + random.integer(n > 6 ? 4 : 3)));
+  const colours = random.shuffle(COLOURS).slice(0, 2 + random.integer(n > 6 ? 4 : n > 4 ? 3 : 2));
   const roles: Role[] = [
     { kind: kinds[0]!, colour: colours[0]! },
     { kind: kinds[0]!, colour: colours[1]! },

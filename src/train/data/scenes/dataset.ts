@@ -16,7 +16,7 @@ export const SPLIT_SEEDS: Record<Split, { first: number; count: number }> = {
   test: { first: 0x60000000, count: 0x20000000 },
 };
 
-export interface SceneDatasetOptions extends Omit<SceneOptions, 'roles'> {
+export interface SceneDatasetOptions extends Omit<SceneOptions, 'roles' | 'clear'> {
   split: Split;
   /** Number of scenes. */
   length: number;

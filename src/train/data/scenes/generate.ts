@@ -11,9 +11,11 @@ import { Canvas } from './raster.js';
 import type { Difficulty, Scene, SceneObject } from './types.js';
 
 export interface SceneOptions {
-  /** Side of the square picture, pixels, 64 to 2048. Default 160. */
+  /** Width of the picture, pixels, 64 to 2048. Default 160. */
   size?: number;
-  /** Number of objects asked for, 1 to 15; those that find no room are left out. Default: drawn. */
+  /** Height of the picture, pixels. Default: `size`. */
+  height?: number;
+  /** Number of objects asked for; those that find no room are left out. Default: drawn, 1 to 15. */
   count?: number;
   /** Default: drawn. */
   background?: BackgroundName;
@@ -23,6 +25,8 @@ export interface SceneOptions {
   scale?: number;
   /** What to put there instead of a drawn cast. */
   roles?: readonly Role[];
+  /** Little haze and noise, as in `easy` scenes. */
+  clear?: boolean;
 }
 
 /** How often each family of backgrounds is drawn, relative weights. */
@@ -43,8 +47,8 @@ const BACKGROUND_WEIGHTS: Record<BackgroundName, number> = {
  * @throws UserError if `size` or `count` is out of range or `background` is unknown.
  */
 export function generateScene(seed: number, options: SceneOptions = {}): Scene {
-  const { size = 160, difficulty = 'standard' } = options;
-  checkOptions(options, size);
+  const { size = 160, height = size, difficulty = 'standard' } = options;
+  checkOptions(options, size, height);
   const random = new Random(seed);
   const background =
     options.background ??
@@ -55,21 +59,22 @@ export function generateScene(seed: number, options: SceneOptions = {}): Scene {
       )
     ]!;
   const spec = BACKGROUNDS[background];
-  const unit = options.scale ?? Math.max(0.6, size / 160);
+  const unit = options.scale ?? Math.max(0.6, Math.min(size, height) / 160);
   const zoom = difficulty === 'easy' ? random.range(1, 1.25) : random.range(0.75, 1.2);
-  const canvas = new Canvas(size, size);
+  const canvas = new Canvas(size, height);
   const ground = spec.paint(canvas, random, unit);
   const roles = options.roles ?? castRoles(spec, difficulty, random, options.count);
-  const layout = { width: size, height: size, scale: unit * zoom, difficulty };
+  const layout = { width: size, height, scale: unit * zoom, difficulty };
   let placed = layOut(roles, ground, layout, random);
-  // A scene shows at least one thing; another cast is sure to fit in the end, as small things go anywhere.
-  for (let i = 0; placed.length === 0 && i < 20; i++) {
-    placed = layOut(castRoles(spec, difficulty, random), ground, layout, random);
+  // A cast that was asked for gets more tries; and every scene shows at least one thing.
+  for (let i = 0; i < 20 && placed.length < (options.roles ? roles.length : 1); i++) {
+    const again = layOut(options.roles ?? castRoles(spec, difficulty, random), ground, layout, random);
+    if (again.length > placed.length) placed = again;
   }
   paint(canvas, placed, random);
   return {
     seed,
-    image: develop(canvas, random, difficulty),
+    image: develop(canvas, random, options.clear ? 'easy' : difficulty),
     objects: random.shuffle(placed).map(describe),
     landmarks: ground.landmarks,
     background,
@@ -79,13 +84,15 @@ export function generateScene(seed: number, options: SceneOptions = {}): Scene {
   };
 }
 
-function checkOptions(options: SceneOptions, size: number): void {
-  if (!Number.isInteger(size) || size < 64 || size > 2048) {
-    throw new UserError(`Scene size must be a whole number from 64 to 2048, but is ${size}.`);
+function checkOptions(options: SceneOptions, width: number, height: number): void {
+  for (const side of [width, height]) {
+    if (!Number.isInteger(side) || side < 64 || side > 2048) {
+      throw new UserError(`Scene size must be a whole number of pixels from 64 to 2048, but is ${side}.`);
+    }
   }
   const { count, background } = options;
-  if (count !== undefined && (!Number.isInteger(count) || count < 1 || count > 15)) {
-    throw new UserError(`A scene has 1 to 15 objects, but ${count} were asked for.`);
+  if (count !== undefined && (!Number.isInteger(count) || count < 1 || count > 400)) {
+    throw new UserError(`A scene has 1 to 400 objects, but ${count} were asked for.`);
   }
   if (background !== undefined && !Object.hasOwn(BACKGROUNDS, background)) {
     const near = didYouMean(background, BACKGROUND_NAMES);

@@ -26,5 +26,7 @@ export {
 export { jitterPhotometry } from './effects.js';
 export { generateScene, type SceneOptions } from './generate.js';
 export { KIND_NAMES, type KindName } from './kinds/index.js';
+export { NAMED_SCENE_NAMES, namedScene } from './named.js';
 export { COLOURS, type ColourName } from './palette.js';
 export type { Caption, Difficulty, Landmark, LandmarkKind, Scene, SceneObject } from './types.js';
+export { type WriteScenesOptions, type WrittenScenes, writeScenes } from './write.js';

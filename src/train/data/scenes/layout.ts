@@ -2,7 +2,7 @@
 import type { Random } from '../../../random.js';
 import { type Ground, regionAt } from './backgrounds/index.js';
 import type { Role } from './cast.js';
-import { KINDS, type Part } from './kinds/index.js';
+import { KINDS, type Part, type Surface } from './kinds/index.js';
 import { jitterColour } from './palette.js';
 import { type Mask, rasterise } from './raster.js';
 import type { Difficulty, Point, Rgb } from './types.js';
@@ -92,7 +92,7 @@ export function layOut(
     }
     heading = (heading + 720) % 360;
     const corners = orientedRectangle(spot.x, spot.y, size, size * aspect, heading);
-    if (!airborne && !corners.every(([x, y]) => fits(x, y, spec.surfaces))) return null;
+    if (!airborne && !stands(corners, spec.surfaces, scale)) return null;
     const gap = beside ? 0 : 2.5 * scale;
     if (!beside && others.some((other) => boxesNear(bounds(corners), other.box, gap))) return null;
     const parts = spec.draw(aspect, draw).map((part) => ({
@@ -109,7 +109,21 @@ export function layOut(
     return { ...role, x: spot.x, y: spot.y, size, aspect, heading, rgb, parts, mask, ...seen };
   }
 
-  function fits(x: number, y: number, surfaces: readonly string[]): boolean {
+  /** Whether the outline, the flanks and the middle line of a thing lie on surfaces that it may be on. */
+  function stands(corners: readonly Point[], surfaces: readonly Surface[], scale: number): boolean {
+    const [fl, fr, br, bl] = [corners[0]!, corners[1]!, corners[2]!, corners[3]!];
+    const steps = Math.max(2, Math.ceil(Math.hypot(fl[0] - bl[0], fl[1] - bl[1]) / (4 * scale)));
+    for (let i = 0; i <= steps; i++) {
+      const t = i / steps;
+      const [lx, ly] = [fl[0] + (bl[0] - fl[0]) * t, fl[1] + (bl[1] - fl[1]) * t];
+      const [rx, ry] = [fr[0] + (br[0] - fr[0]) * t, fr[1] + (br[1] - fr[1]) * t];
+      if (!fits(lx, ly, surfaces) || !fits(rx, ry, surfaces)) return false;
+      if (!fits((lx + rx) / 2, (ly + ry) / 2, surfaces)) return false;
+    }
+    return true;
+  }
+
+  function fits(x: number, y: number, surfaces: readonly Surface[]): boolean {
     return surfaces.includes(regionAt(ground, x, y)?.surface ?? ground.base);
   }
 }

@@ -75,7 +75,7 @@ const all: FormBuilder = (scene, random) => {
   );
   if (!query) return null;
   const targets = matching(scene, query);
-  const determiner = random.pick(['all', 'all', 'all the', 'all of the', 'every', 'each', 'any']);
+  const determiner = random.pick(['all', 'all', 'all the', 'all of the', 'every', 'each']);
   const plural = determiner.startsWith('all');
   return {
     runs: nounPhrase(query, plural ? 2 : 1, random, 0, undefined, determiner),
@@ -129,7 +129,7 @@ const twoPhrases: FormBuilder = (scene, random) => {
   };
 };
 
-/** "every ship except the red one": the others of the kind. */
+/** "every ship except the red one", "the ship that is not red": the others of the kind. */
 const except: FormBuilder = (scene, random) => {
   const options = pairs(scene).filter((q) => {
     const whole = matching(scene, { kinds: q.kinds! }).length;
@@ -142,6 +142,10 @@ const except: FormBuilder = (scene, random) => {
     (i) => scene.objects[i]!.colour !== query.colour,
   );
   const noun = nounFor(query, random);
+  if (targets.length === 1) {
+    const runs = [{ text: 'the' }, { text: noun.singular, name: 0 }, { text: `that is not ${query.colour}` }];
+    return { runs, groups: [targets], plural: false };
+  }
   const every = random.chance(0.4);
   const but = random.pick(['except', 'except', 'but not', 'other than']);
   return {
@@ -173,7 +177,8 @@ const absent: FormBuilder = (scene, random) => {
           : choice < 0.92
             ? allowed.map((k): Query => ({ kinds: [k] }))
             : COLOURS.map((c): Query => ({ colour: c }));
-  const missing = pool.filter((q) => matching(scene, q).length === 0);
+  const unanswered = (q: Query): boolean => matching(scene, q).length === 0;
+  const missing = pool.some(unanswered) ? pool.filter(unanswered) : ofKind.filter(unanswered);
   if (missing.length === 0) return null;
   const query = random.pick(missing);
   const plural = random.chance(0.5);
@@ -223,7 +228,7 @@ export const FORMS = {
   },
   synonym: { build: synonym, weight: { standard: 6, easy: 0 }, example: 'the white vessel' },
   group: { build: group, weight: { standard: 2, easy: 0 }, example: 'the red vehicles' },
-  size: { build: placed.size, weight: { standard: 3, easy: 0 }, example: 'the small ships' },
+  size: { build: placed.size, weight: { standard: 5, easy: 0 }, example: 'the small ships' },
   'size extreme': {
     build: placed.sizeSuperlative,
     weight: { standard: 5, easy: 0 },
@@ -231,12 +236,12 @@ export const FORMS = {
   },
   'place extreme': {
     build: placed.placeSuperlative,
-    weight: { standard: 5, easy: 0 },
+    weight: { standard: 6, easy: 0 },
     example: 'the leftmost car',
   },
   relation: {
     build: placed.relation,
-    weight: { standard: 5, easy: 0 },
+    weight: { standard: 6, easy: 0 },
     example: 'the red ship left of the blue tank',
   },
   nearest: {
@@ -246,7 +251,7 @@ export const FORMS = {
   },
   landmark: {
     build: placed.landmark,
-    weight: { standard: 4, easy: 0 },
+    weight: { standard: 9, easy: 0 },
     example: 'the two red boats left of the pier',
   },
   except: { build: except, weight: { standard: 3, easy: 0 }, example: 'every ship except the red one' },

@@ -25,11 +25,15 @@ import {
   SMALLEST,
 } from './words.js';
 
-/** Queries that at least two objects answer: by kind, by kind and colour, and anything at all. */
+/**
+ * Queries that at least two objects answer: by kind, by kind and colour; and, if `generic`, by colour or none, the
+ * latter not where the background shows things of its own.
+ */
 function crowds(scene: Scene, generic: boolean): Query[] {
   const { kinds, colours } = present(scene);
   const queries: Query[] = [...kinds.map((k) => ({ kinds: [k] })), ...pairs(scene)];
-  if (generic) queries.push({}, ...colours.map((c) => ({ colour: c })));
+  if (generic) queries.push(...colours.map((c) => ({ colour: c })));
+  if (generic && scene.ambientKinds.length === 0) queries.push({});
   return queries.filter((query) => matching(scene, query).length > 1);
 }
 
@@ -53,7 +57,8 @@ export function size(scene: Scene, random: Random): Draft | null {
 
 /** "the largest tank" */
 export function sizeSuperlative(scene: Scene, random: Random): Draft | null {
-  for (const query of random.shuffle(crowds(scene, true))) {
+  // The largest thing of all may be a pier or a road, so colour or kind is named.
+  for (const query of random.shuffle(crowds(scene, true).filter((q) => q.kinds || q.colour))) {
     const largest = random.chance(0.5);
     const target = sizeExtreme(matching(scene, query), largest, scene);
     if (target === null) continue;

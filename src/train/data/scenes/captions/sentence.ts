@@ -2,7 +2,7 @@
 import type { Random } from '../../../../random.js';
 import type { Span } from '../../types.js';
 import type { Caption } from '../types.js';
-import { OPENINGS } from './words.js';
+import { OPENINGS, TAILS } from './words.js';
 
 /**
  * A run of words of a sentence. A run with a `name` names the objects of that group; only such words become spans:
@@ -19,28 +19,26 @@ export interface Draft {
   groups: readonly (readonly number[])[];
   /** Whether the first noun phrase is plural, for "where is/are". */
   plural: boolean;
-  /** No opening fits ("ships, please"). */
-  plain?: boolean;
 }
 
-/** Joins the runs, adds an opening, case and end mark, and turns named runs into spans. */
+/** Joins the runs, adds an opening, a closing, case and end mark, and turns named runs into spans. */
 export function finish(draft: Draft, form: string, random: Random): Caption {
   const runs: Run[] = [...draft.runs];
-  let end = '';
-  if (draft.plain !== true && random.chance(0.4)) {
+  let end = random.chance(0.15) ? '.' : '';
+  // "find red ship" is no English: a singular without an article stands alone.
+  const bare = !draft.plural && /^(?!(the|every|each|all|everything|anything)\b)/.test(runs[0]!.text);
+  if (!bare && random.chance(0.4)) {
     const opening = random.pick(OPENINGS);
     runs.unshift({ text: draft.plural ? opening.many : opening.one });
-    end = opening.question ? (random.chance(0.7) ? '?' : '') : random.chance(0.2) ? '.' : '';
-  } else if (random.chance(0.12)) {
-    end = '.';
+    if (opening.question) end = random.chance(0.7) ? '?' : '';
   }
+  if (random.chance(0.06)) runs.push({ text: random.pick(TAILS) });
   let text = '';
   let length = 0;
   const spans: Span[][] = draft.groups.map(() => []);
   for (const run of runs) {
-    const spaced = length > 0 && run.text !== ',';
-    if (spaced) text += ' ';
-    const begin = length + (spaced ? 1 : 0);
+    if (length > 0) text += ' ';
+    const begin = length + (length > 0 ? 1 : 0);
     text += run.text;
     length = begin + [...run.text].length;
     if (run.name !== undefined) spans[run.name]!.push([begin, length]);

@@ -81,7 +81,7 @@ export const NUMBERS: readonly string[] = [
 export const LARGE = ['large', 'big'] as const;
 export const SMALL = ['small', 'little'] as const;
 export const LARGEST = ['largest', 'biggest'] as const;
-export const SMALLEST = ['smallest', 'littlest'] as const;
+export const SMALLEST = ['smallest', 'tiniest'] as const;
 
 /** Superlatives of place. */
 export const EXTREMES = {
@@ -95,8 +95,8 @@ export const EXTREMES = {
 export const SIDES = {
   left: ['left of', 'to the left of'],
   right: ['right of', 'to the right of'],
-  above: ['above', 'over'],
-  below: ['below', 'under'],
+  above: ['above'],
+  below: ['below'],
 } as const;
 
 export type Direction = keyof typeof SIDES;
@@ -111,5 +111,10 @@ export const OPENINGS: readonly { one: string; many: string; question: boolean }
   { one: 'point out', many: 'point out', question: false },
   { one: 'mark', many: 'mark', question: false },
   { one: 'look for', many: 'look for', question: false },
+  { one: 'highlight', many: 'highlight', question: false },
+  { one: 'I am looking for', many: 'I am looking for', question: false },
   { one: 'where is', many: 'where are', question: true },
 ];
+
+/** Closing words that change nothing. */
+export const TAILS: readonly string[] = ['in the image', 'in this picture', 'in the scene'];
