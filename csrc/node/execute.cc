@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "execute.h"
+
+#include <memory>
+
+#include "attributes.h"
+#include "context.h"
+#include "status.h"
+
+namespace tfgeo {
+namespace {
+
+struct OpDeleter {
+  void operator()(TFE_Op* op) const { TFE_DeleteOp(op); }
+};
+using OpPtr = std::unique_ptr<TFE_Op, OpDeleter>;
+
+/** Handles that are deleted unless they were handed on. */
+class Outputs {
+ public:
+  explicit Outputs(size_t count) : handles_(count, nullptr) {}
+  ~Outputs() {
+    for (TFE_TensorHandle* handle : handles_) {
+      if (handle != nullptr) TFE_DeleteTensorHandle(handle);
+    }
+  }
+  TFE_TensorHandle** data() { return handles_.data(); }
+  TFE_TensorHandle* Take(size_t index) {
+    TFE_TensorHandle* handle = handles_[index];
+    handles_[index] = nullptr;
+    return handle;
+  }
+
+ private:
+  std::vector<TFE_TensorHandle*> handles_;
+};
+
+std::vector<int64_t> ShapeOf(TFE_TensorHandle* handle) {
+  Status status;
+  const int rank = TFE_TensorHandleNumDims(handle, status.get());
+  status.ThrowUnlessOk("shape of an output");
+  std::vector<int64_t> shape(static_cast<size_t>(rank));
+  for (int i = 0; i < rank; i++) {
+    shape[i] = TFE_TensorHandleDim(handle, i, status.get());
+    status.ThrowUnlessOk("shape of an output");
+  }
+  return shape;
+}
+
+}  // namespace
+
+napi_value DescribeAndAdd(napi_env env, Environment& environment, const Keys& keys, TFE_TensorHandle* handle) {
+  const int64_t id = environment.tensors.Add(handle);
+  const std::vector<int64_t> dims = ShapeOf(handle);
+  napi_value shape = nullptr, result = nullptr;
+  Check(env, napi_create_array_with_length(env, dims.size(), &shape));
+  for (size_t i = 0; i < dims.size(); i++) {
+    Check(env, napi_set_element(env, shape, static_cast<uint32_t>(i), Number(env, static_cast<double>(dims[i]))));
+  }
+  Check(env, napi_create_object(env, &result));
+  Check(env, napi_set_property(env, result, keys[kKeyId], Number(env, static_cast<double>(id))));
+  Check(env, napi_set_property(env, result, keys[kKeyShape], shape));
+  Check(env, napi_set_property(env, result, keys[kKeyDtype], Number(env, TFE_TensorHandleDataType(handle))));
+  return result;
+}
+
+napi_value ExecuteOp(napi_env env, napi_callback_info info) {
+  auto [js_name, js_attributes, js_inputs, js_count] = Arguments<4>(env, info);
+  Environment& environment = EnvironmentOf(env);
+  const Keys keys(env, environment);
+  const std::string name = ToString(env, js_name, "op name");
+  Status status;
+  const OpPtr op(TFE_NewOp(EagerContext(), name.c_str(), status.get()));
+  status.ThrowUnlessOk(name);
+  SetAttributes(env, keys, js_attributes, op.get());
+
+  const uint32_t inputs = ArrayLength(env, js_inputs, "input ids");
+  for (uint32_t i = 0; i < inputs; i++) {
+    TFE_TensorHandle* handle = environment.tensors.Get(ToInt64(env, Element(env, js_inputs, i), "an input id"));
+    TFE_OpAddInput(op.get(), handle, status.get());
+    status.ThrowUnlessOk(name);
+  }
+
+  const int64_t wanted = ToInt64(env, js_count, "number of outputs");
+  if (wanted < 0 || wanted > 100000) throw Failure("number of outputs must be between 0 and 100000");
+  Outputs outputs(static_cast<size_t>(wanted));
+  int made = static_cast<int>(wanted);
+  TFE_Execute(op.get(), outputs.data(), &made, status.get());
+  status.ThrowUnlessOk(name);
+
+  napi_value result = nullptr;
+  Check(env, napi_create_array_with_length(env, static_cast<size_t>(made), &result));
+  for (int i = 0; i < made; i++) {
+    const napi_value output = DescribeAndAdd(env, environment, keys, outputs.Take(static_cast<size_t>(i)));
+    Check(env, napi_set_element(env, result, static_cast<uint32_t>(i), output));
+  }
+  return result;
+}
+
+}  // namespace tfgeo

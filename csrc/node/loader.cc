@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loader addon. It knows nothing of TensorFlow: it makes a shared library's symbols visible to the
+// whole process, so that the main addon, built without linking libtensorflow, serves any location of it.
+// (process.dlopen can't do this: it closes a library that does not register itself as an addon.)
+#include <dlfcn.h>
+
+#include <cstdlib>
+
+#include "napi_util.h"
+
+namespace tfgeo {
+namespace {
+
+/** openGlobal(path): dlopen with RTLD_NOW | RTLD_GLOBAL; throws the linker's message. */
+napi_value OpenGlobal(napi_env env, napi_callback_info info) {
+  auto [path] = Arguments<1>(env, info);
+  const std::string name = ToString(env, path, "path");
+  // Never closed: other libraries and threads of this process keep using it.
+  if (dlopen(name.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+    const char* reason = dlerror();
+    throw Failure(reason ? reason : "dlopen failed", "TFGEO_DLOPEN");
+  }
+  return Undefined(env);
+}
+
+/** setEnv(name, value): the process's own environment (process.env is a copy in workers and sandboxes). */
+napi_value SetEnv(napi_env env, napi_callback_info info) {
+  auto [name, value] = Arguments<2>(env, info);
+  setenv(ToString(env, name, "name").c_str(), ToString(env, value, "value").c_str(), 1);
+  return Undefined(env);
+}
+
+/**
+ * setLogLevel(level): 0 everything, 1 warnings, 2 errors, 3 fatal only. TF_CPP_MIN_LOG_LEVEL does not reach what
+ * newer TensorFlow logs through Abseil before main(); Abseil's own switch does. Its name carries the release it
+ * came in, hence the list; where none matches, a line or two more is printed and nothing else changes.
+ * @returns whether the switch was found. Call after the libraries are open.
+ */
+napi_value SetLogLevel(napi_env env, napi_callback_info info) {
+  static const char* const kReleases[] = {"20250814", "20250512", "20250127", "20240722", "20240116", "20230802"};
+  auto [level] = Arguments<1>(env, info);
+  const int wanted = static_cast<int>(ToInt64(env, level, "log level"));
+  bool found = false;
+  for (const char* release : kReleases) {
+    const std::string name =
+        std::string("_ZN4absl12lts_") + release + "14SetMinLogLevelENS0_18LogSeverityAtLeastE";
+    if (void* symbol = dlsym(RTLD_DEFAULT, name.c_str())) {
+      reinterpret_cast<void (*)(int)>(symbol)(wanted);
+      found = true;
+    }
+  }
+  napi_value result = nullptr;
+  Check(env, napi_get_boolean(env, found, &result));
+  return result;
+}
+
+/** hasSymbol(name): whether the process already exports a symbol of this name. */
+napi_value HasSymbol(napi_env env, napi_callback_info info) {
+  auto [name] = Arguments<1>(env, info);
+  napi_value result = nullptr;
+  const bool found = dlsym(RTLD_DEFAULT, ToString(env, name, "name").c_str()) != nullptr;
+  Check(env, napi_get_boolean(env, found, &result));
+  return result;
+}
+
+}  // namespace
+}  // namespace tfgeo
+
+NAPI_MODULE_INIT() {
+  const napi_property_descriptor table[] = {
+      {"openGlobal", nullptr, tfgeo::Guard<tfgeo::OpenGlobal>, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"setEnv", nullptr, tfgeo::Guard<tfgeo::SetEnv>, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"setLogLevel", nullptr, tfgeo::Guard<tfgeo::SetLogLevel>, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"hasSymbol", nullptr, tfgeo::Guard<tfgeo::HasSymbol>, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+  };
+  napi_define_properties(env, exports, sizeof table / sizeof table[0], table);
+  return exports;
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tensors between JavaScript and TensorFlow: the table of handles, values in, values out.
+#ifndef TFGEO_NODE_TENSORS_H_
+#define TFGEO_NODE_TENSORS_H_
+
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "napi_util.h"
+#include "tensorflow/c/eager/c_api.h"
+
+namespace tfgeo {
+
+/** Handles of one JavaScript environment by id. Ids are never reused, so a stale id is always noticed. */
+class TensorTable {
+ public:
+  ~TensorTable();
+  int64_t Add(TFE_TensorHandle* handle);
+  /** Throws if there is no such tensor. */
+  TFE_TensorHandle* Get(int64_t id) const;
+  void Remove(int64_t id);
+  size_t size() const { return handles_.size(); }
+
+ private:
+  int64_t next_id_ = 0;
+  std::unordered_map<int64_t, TFE_TensorHandle*> handles_;
+};
+
+/** Makes a tensor of `dtype` and `shape` from a typed array, or from an array of Uint8Array for strings. */
+TFE_TensorHandle* HandleFromValues(napi_env env, const std::vector<int64_t>& shape, TF_DataType dtype,
+                                   napi_value values);
+
+/** The values of a tensor as a typed array, or as an array of Uint8Array for strings and resources. */
+napi_value ValuesOfHandle(napi_env env, TFE_TensorHandle* handle);
+
+/** Reads a JavaScript array of non-negative integers. */
+std::vector<int64_t> ToShape(napi_env env, napi_value value);
+
+/** Typed-array type that carries values of `dtype`; throws for types JavaScript can't hold. */
+napi_typedarray_type ArrayTypeOf(TF_DataType dtype);
+
+/** allocate(bytes): an ArrayBuffer whose contents become tensors without a copy. */
+napi_value Allocate(napi_env env, napi_callback_info info);
+
+}  // namespace tfgeo
+
+#endif  // TFGEO_NODE_TENSORS_H_

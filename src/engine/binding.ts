@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * The native addon's interface: the mirror of `csrc/node/addon.cc`'s export table. Its first half is what
+ * the TensorFlow.js Node kernels call; ids are opaque handles of tensors and SavedModels.
+ */
+
+/** An id of a tensor that TensorFlow holds. */
+export type TensorId = number;
+
+/** One output of an op. */
+export interface TensorMetadata {
+  id: TensorId;
+  shape: number[];
+  /** TensorFlow's DataType number. */
+  dtype: number;
+}
+
+/** One attribute of an op; build them with {@link opAttr}. */
+export interface OpAttr {
+  readonly name: string;
+  /** TensorFlow's attribute kind, see `TF_ATTR`. */
+  readonly type: number;
+  readonly value: OpAttrValue;
+}
+
+export type OpAttrValue =
+  | string
+  | number
+  | bigint
+  | boolean
+  | readonly string[]
+  | readonly number[]
+  | readonly boolean[]
+  | readonly (readonly number[])[];
+
+export type TensorValues =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | Uint8Array
+  | Uint8ClampedArray
+  | Uint16Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array
+  | Uint8Array[]
+  | string[];
+
+export interface DeviceInfo {
+  name: string;
+  /** "CPU", "GPU", ... */
+  type: string;
+  memoryBytes: number;
+}
+
+/** What the TensorFlow.js Node kernels need of a binding. */
+export interface TfjsBinding {
+  createTensor(shape: readonly number[], dtype: number, values: TensorValues): TensorId;
+  deleteTensor(id: TensorId): void;
+  tensorDataSync(id: TensorId): TensorValues;
+  executeOp(
+    name: string,
+    attrs: readonly OpAttr[],
+    inputs: readonly TensorId[],
+    outputs: number,
+  ): TensorMetadata[];
+  loadSavedModel(directory: string, tags: string): number;
+  deleteSavedModel(id: number): void;
+  runSavedModel(
+    id: number,
+    inputs: readonly TensorId[],
+    inputNames: string,
+    outputNames: string,
+  ): TensorMetadata[];
+  getNumOfSavedModels(): number;
+  getNumOfTensors(): number;
+  isUsingGpuDevice(): boolean;
+  readonly TF_Version: string;
+}
+
+/** The whole addon. */
+export interface NativeBinding extends TfjsBinding {
+  /** Starts the process's TensorFlow context; the first call decides. Returns the [intra, inter] in force. */
+  startContext(intraThreads: number, interThreads: number): [number, number];
+  listDevices(): DeviceInfo[];
+  /** Loads a library of ops once per process; returns its serialized tensorflow.OpList. */
+  loadOpLibrary(path: string): Uint8Array;
+  /** Zeroed memory that becomes a tensor without a copy. */
+  allocate(bytes: number): ArrayBuffer;
+}
+
+/** The loader addon, `csrc/node/loader.cc`. */
+export interface LoaderBinding {
+  openGlobal(path: string): void;
+  setEnv(name: string, value: string): void;
+  setLogLevel(level: number): boolean;
+  hasSymbol(name: string): boolean;
+}
+
+/** TensorFlow's DataType numbers by name. */
+export const TF_DTYPE = {
+  float32: 1,
+  float64: 2,
+  int32: 3,
+  uint8: 4,
+  int16: 5,
+  int8: 6,
+  string: 7,
+  complex64: 8,
+  int64: 9,
+  bool: 10,
+  bfloat16: 14,
+  float16: 19,
+  resource: 20,
+} as const;
+
+export type TfDtypeName = keyof typeof TF_DTYPE;
+
+/** TensorFlow's attribute kinds (TF_AttrType). */
+export const TF_ATTR = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5 } as const;

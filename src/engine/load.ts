@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createRequire } from 'node:module';
+import { EXIT_CODES, UserError } from '../errors.js';
+import type { LoaderBinding, NativeBinding } from './binding.js';
+import { foreignLibTensorFlow, type LibTensorFlow } from './libtensorflow.js';
+import type { BuiltPart } from './native_build.js';
+
+/** Raised when libtensorflow itself cannot be opened, so that the next candidate may be tried. */
+export class LoadError extends Error {
+  override readonly name = 'LoadError';
+}
+
+/**
+ * Opens libtensorflow for the whole process, then the addon on top of it. Opening the same one again, from another
+ * module registry or worker, is free.
+ * @param logLevel 0 everything, 1 warnings, 2 errors, 3 fatal errors only.
+ * @throws UserError if the process already uses another libtensorflow, LoadError if this one can't be opened.
+ */
+export function loadNative(library: LibTensorFlow, addon: BuiltPart, logLevel: number): NativeBinding {
+  const foreign = foreignLibTensorFlow(library);
+  if (foreign !== null) {
+    throw new UserError(
+      `this process has already loaded another TensorFlow (${foreign}), and two cannot live together; ` +
+        'start tfgeo in a process that does not import @tensorflow/tfjs-node',
+      EXIT_CODES.engine,
+    );
+  }
+  const require = createRequire(import.meta.url);
+  const [loaderPath, addonPath] = addon.files as [string, string];
+  const loader = require(loaderPath) as LoaderBinding;
+  if (process.env.TF_CPP_MIN_LOG_LEVEL === undefined) loader.setEnv('TF_CPP_MIN_LOG_LEVEL', String(logLevel));
+  try {
+    const [framework, api] = library.libraries;
+    loader.openGlobal(framework);
+    // Now, because the second library already talks while it is being opened.
+    loader.setLogLevel(Number(process.env.TF_CPP_MIN_LOG_LEVEL ?? logLevel) || 0);
+    loader.openGlobal(api);
+  } catch (error) {
+    throw new LoadError((error as Error).message);
+  }
+  return require(addonPath) as NativeBinding;
+}

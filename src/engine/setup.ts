@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+import { rmSync } from 'node:fs';
+import { EXIT_CODES, UserError } from '../errors.js';
+import { loadKernelsBundle } from './kernels.js';
+import {
+  type Attempt,
+  cachedFolder,
+  fetchLibTensorFlow,
+  findLibTensorFlow,
+  forgetPython,
+  type LibTensorFlow,
+} from './libtensorflow.js';
+import { type BuiltPart, buildPart, findPart, hasSources, keepAsPrebuilt } from './native_build.js';
+
+export interface SetupOptions {
+  /** Ask Python and check the cache file by file again, and retry a build that failed. */
+  refresh?: boolean;
+  /** Also copy the compiled parts into the package's `prebuilds/` folder. */
+  prebuild?: boolean;
+  /** Receives a line before anything slow; default: stderr. */
+  say?: (line: string) => void;
+}
+
+export interface SetupReport {
+  library: LibTensorFlow;
+  addon: BuiltPart;
+  /** Null if there are no operator sources. */
+  ops: BuiltPart | null;
+  attempts: Attempt[];
+}
+
+/** Tells the user what is being waited for; stdout stays free for results. */
+export function sayOnStderr(line: string): void {
+  process.stderr.write(`tfgeo: ${line}\n`);
+}
+
+/**
+ * Gets everything engine `tensorflow` needs: a libtensorflow, the addon, the operators, the kernels' bundle. What is
+ * there already is used; running it again takes no time.
+ * @throws UserError in one sentence: nowhere to write, no Python, no network, no compiler, ...
+ */
+export async function setup(options: SetupOptions = {}): Promise<SetupReport> {
+  const say = options.say ?? sayOnStderr;
+  if (options.refresh) forgetPython();
+  const { library, attempts } = await provideLibrary(true, say);
+  const addon = await provideAddon(library, true, say, options.refresh);
+  await loadKernelsBundle();
+  const ops = hasSources('ops') ? await provideOps(library, addon, say, options.refresh) : null;
+  if (options.prebuild) keepAsPrebuilt(ops === null ? [addon] : [addon, ops]);
+  return { library, addon, ops, attempts };
+}
+
+/** A libtensorflow; downloads it if there is none and `mayFetch`. */
+export async function provideLibrary(
+  mayFetch: boolean,
+  say: (line: string) => void,
+  refused: ReadonlySet<string> = new Set(),
+): Promise<{ library: LibTensorFlow; attempts: Attempt[] }> {
+  const { found, attempts } = await findLibTensorFlow(refused);
+  if (found !== null) return { library: found, attempts };
+  const download = (accepted: boolean, reason: string): Attempt => ({
+    source: 'download',
+    where: cachedFolder(),
+    accepted,
+    reason,
+  });
+  if (!mayFetch) {
+    attempts.push(download(false, 'setting up was not allowed'));
+    throw new SetupError('there is no TensorFlow on this machine yet; run `npx tfgeo-train setup`', attempts);
+  }
+  // The cached copy is whole as far as sizes tell, but could not be opened: get it again.
+  if (refused.has(cachedFolder())) rmSync(cachedFolder(), { recursive: true, force: true });
+  try {
+    const library = await fetchLibTensorFlow(say);
+    attempts.push(download(true, `it is TensorFlow ${library.version}`));
+    return { library, attempts };
+  } catch (error) {
+    const reason = (error as Error).message;
+    attempts.push(download(false, reason));
+    throw new SetupError(reason, attempts, { cause: error });
+  }
+}
+
+export async function provideAddon(
+  library: LibTensorFlow,
+  mayBuild: boolean,
+  say: (line: string) => void,
+  retry = false,
+): Promise<BuiltPart> {
+  const { found, reason } = findPart('addon', null);
+  if (found !== null) return found;
+  if (!mayBuild) {
+    throw new UserError(
+      `the addon is not compiled yet (${reason}); run \`npx tfgeo-train setup\``,
+      EXIT_CODES.engine,
+    );
+  }
+  return buildPart('addon', library, null, say, retry);
+}
+
+/** The operators for the TensorFlow of `library`. Its version is asked of the library itself if nothing else tells. */
+async function provideOps(
+  library: LibTensorFlow,
+  addon: BuiltPart,
+  say: (line: string) => void,
+  retry = false,
+): Promise<BuiltPart> {
+  const version = library.version ?? (await import('./load.js')).loadNative(library, addon, 2).TF_Version;
+  return findPart('ops', version).found ?? buildPart('ops', library, version, say, retry);
+}
+
+/** A failed setup, with every candidate that was tried. */
+export class SetupError extends UserError {
+  readonly attempts: Attempt[];
+
+  constructor(message: string, attempts: Attempt[], options?: ErrorOptions) {
+    super(message, EXIT_CODES.engine, options);
+    this.attempts = attempts;
+  }
+}

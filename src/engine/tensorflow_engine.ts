@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+import { availableParallelism } from 'node:os';
+import * as tf from '@tensorflow/tfjs';
+import { UserError } from '../errors.js';
+import type { NativeBinding } from './binding.js';
+import { loadKernelsBundle } from './kernels.js';
+import { type Attempt, type LibTensorFlow, versionFault } from './libtensorflow.js';
+import { LoadError, loadNative } from './load.js';
+import { type BuiltPart, buildPart, findPart, hasSources } from './native_build.js';
+import { opNames } from './op_list.js';
+import { provideAddon, provideLibrary, SetupError, sayOnStderr } from './setup.js';
+import type { ReadyOptions, TensorFlowInfo } from './types.js';
+
+/** Name under which the backend and its kernels are registered with tfjs. */
+export const TENSORFLOW_BACKEND = 'tensorflow';
+/** Above tfjs's own backends. */
+const PRIORITY = 3;
+
+/**
+ * Starts engine `tensorflow` and registers its backend with tfjs.
+ * @throws UserError if it can't be had, in one sentence.
+ */
+export async function startTensorFlow(
+  options: ReadyOptions,
+): Promise<{ info: TensorFlowInfo; attempts: Attempt[] }> {
+  const mayBuild = options.setup ?? true;
+  const { library, addon, binding, attempts } = await openAny(options.logLevel ?? 2, mayBuild);
+  const fault = versionFault(binding.TF_Version);
+  if (fault !== null) throw new SetupError(`${library.folder} cannot be used: ${fault}`, attempts);
+  const cores = availableParallelism();
+  const [intraThreads, interThreads] = binding.startContext(
+    options.intraThreads ?? cores,
+    options.interThreads ?? Math.min(2, cores),
+  );
+  await registerBackend(binding);
+  const opLibrary = await loadOps(binding, library, addon, mayBuild);
+  const info: TensorFlowInfo = {
+    version: binding.TF_Version,
+    source: library.source,
+    folder: library.folder,
+    intraThreads,
+    interThreads,
+    devices: binding.listDevices(),
+    usesGpu: binding.isUsingGpuDevice(),
+    opLibrary,
+  };
+  return { info, attempts };
+}
+
+/** Opens the first libtensorflow that loads; one that does not is passed over, and the cache's is fetched again. */
+async function openAny(logLevel: number, mayBuild: boolean) {
+  const refused = new Set<string>();
+  const failures: Attempt[] = [];
+  for (;;) {
+    const { library, attempts } = await provideLibrary(mayBuild, sayOnStderr, refused);
+    const addon = await provideAddon(library, mayBuild, sayOnStderr);
+    try {
+      const binding = loadNative(library, addon, logLevel);
+      return { library, addon, binding, attempts: [...failures, ...attempts] };
+    } catch (error) {
+      if (!(error instanceof LoadError)) throw error;
+      failures.push({
+        source: library.source,
+        where: library.folder,
+        accepted: false,
+        reason: error.message,
+      });
+      if (refused.has(library.folder)) throw new SetupError(error.message, [...failures, ...attempts]);
+      refused.add(library.folder);
+    }
+  }
+}
+
+async function registerBackend(binding: NativeBinding): Promise<void> {
+  if (tf.findBackend(TENSORFLOW_BACKEND) === null) {
+    const bundle = await loadKernelsBundle();
+    bundle.registerKernels();
+    tf.registerBackend(
+      TENSORFLOW_BACKEND,
+      () => new bundle.backend.NodeJSKernelBackend(binding, 'tfgeo'),
+      PRIORITY,
+    );
+    // model.save('file://...') and tf.loadLayersModel('file://...')
+    tf.io.registerLoadRouter(bundle.fileSystem.nodeFileSystemRouter);
+    tf.io.registerSaveRouter(bundle.fileSystem.nodeFileSystemRouter);
+  }
+  await tf.setBackend(TENSORFLOW_BACKEND);
+  await tf.ready();
+}
+
+/** Loads tfgeo's operators. Without them everything still works, in plain ops, so a failure is told, not thrown. */
+async function loadOps(
+  binding: NativeBinding,
+  library: LibTensorFlow,
+  addon: BuiltPart,
+  mayBuild: boolean,
+): Promise<TensorFlowInfo['opLibrary']> {
+  if (!hasSources('ops') && findPart('ops', binding.TF_Version).found === null) {
+    return { path: null, reason: 'this package has no operator sources' };
+  }
+  try {
+    const { found, reason } = findPart('ops', binding.TF_Version);
+    if (found === null && !mayBuild) return { path: null, reason };
+    const part = found ?? (await buildPart('ops', library, binding.TF_Version, sayOnStderr));
+    const path = part.files[0]!;
+    return { path, from: part.from, ops: opNames(binding.loadOpLibrary(path)) };
+  } catch (error) {
+    const reason = (error as Error).message;
+    sayOnStderr(`running without the native operators: ${reason}`);
+    if (!(error instanceof UserError) && (error as { code?: string }).code !== 'TFGEO_TENSORFLOW')
+      throw error;
+    return { path: null, reason: `${reason} (addon: ${addon.from})` };
+  }
+}

