@@ -7,6 +7,7 @@ import type { BandSource, Level, Window } from './band_source.js';
 import type { Georeference } from './georeference.js';
 import { GeoTiffSource } from './geotiff_source.js';
 import type { RgbImage } from './image.js';
+import { MemorySource } from './memory_source.js';
 import { resampleRgb } from './resample.js';
 import { SharpSource } from './sharp_source.js';
 import { type GeoreferenceResult, locate } from './sidecar.js';
@@ -235,11 +236,17 @@ export class Raster {
 
 /**
  * Opens a picture: GeoTIFF (any sample type, strips or tiles, overviews, alpha, no-data), PNG, JPEG or WebP; from a path,
- * an http(s) address of a TIFF that is read by ranges, or bytes. EXIF orientation is applied.
+ * an http(s) address of a TIFF that is read by ranges, or bytes; also pixels in memory. EXIF orientation is applied.
  *
  * @throws UserError when it is missing, a folder, empty, cut short or not a picture
  */
-export async function openRaster(input: string | Uint8Array, options: RasterOptions = {}): Promise<Raster> {
+export async function openRaster(
+  input: string | Uint8Array | RgbImage,
+  options: RasterOptions = {},
+): Promise<Raster> {
+  if (typeof input === 'object' && !(input instanceof Uint8Array)) {
+    return Raster.create(options.name ?? 'image', new MemorySource(input), null, options);
+  }
   if (typeof input === 'string' && /^https?:\/\//.test(input)) {
     const name = options.name ?? input;
     return Raster.create(name, await GeoTiffSource.open(input, name), null, options);
