@@ -30,10 +30,13 @@ const WORD_AFTER = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
 const SPACE_BEFORE = /\p{White_Space}*$/u;
 const SPACE_AFTER = /^\p{White_Space}*/u;
 
-/** Added tokens by id. */
-export function readAddedTokens(node: JsonNode): AddedToken[] {
+/**
+ * The `added_tokens` of a tokenizer file.
+ * @param vocabulary of the model, whose ids count for tokens that are in both
+ */
+export function readAddedTokens(node: JsonNode, vocabulary: ReadonlyMap<string, number>): AddedToken[] {
   return node.items().map((item) => ({
-    id: item.field('id').count(),
+    id: vocabulary.get(item.field('content').string()) ?? item.field('id').count(),
     content: item.field('content').string(),
     singleWord: item.field('single_word').boolean(false),
     lstrip: item.field('lstrip').boolean(false),

@@ -140,6 +140,7 @@ export class AlignedText {
   matches(pattern: RegExp): Match[] {
     const at = this.codePointIndex();
     const result: Match[] = [];
+    if (this.length === 0) return result;
     let previous = 0;
     for (const found of this.text.matchAll(pattern)) {
       const start = at(found.index);

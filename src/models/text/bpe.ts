@@ -18,10 +18,13 @@ export interface BpeOptions {
   ignoreMerges: boolean;
 }
 
-/** A symbol of a word: its id, its length in characters, the next symbol. */
-interface Symbol_ {
+/** A symbol of a word. */
+interface WordSymbol {
   id: number;
-  length: number;
+  /** Characters of the word. */
+  start: number;
+  end: number;
+  /** Place of the next symbol, -1 after the last. */
   next: number;
   /** Rank of the merge with the next symbol, Infinity if there is none. */
   rank: number;
@@ -98,27 +101,31 @@ export class BpeModel implements TokenModel {
     const symbols = this.symbols(word);
     this.mergeAll(symbols);
     const result: WordToken[] = [];
-    for (let i = 0, start = 0; i >= 0 && i < symbols.length; i = symbols[i]!.next) {
-      const { id, length } = symbols[i]!;
-      result.push({ id, value: this.tokens[id]!, start, end: start + length });
-      start += length;
+    for (let symbol = symbols[0]; symbol; symbol = symbols[symbol.next]) {
+      result.push({ id: symbol.id, value: this.tokens[symbol.id]!, start: symbol.start, end: symbol.end });
     }
     return result;
   }
 
   /** One symbol a character. Without an unknown token, characters that are not in the vocabulary are left out. */
-  private symbols(word: string): Symbol_[] {
+  private symbols(word: string): WordSymbol[] {
     const { continuingSubwordPrefix, endOfWordSuffix, fuseUnk } = this.options;
     const chars = [...word];
-    const symbols: Symbol_[] = [];
+    const symbols: WordSymbol[] = [];
     let wasUnknown = false;
     chars.forEach((char, i) => {
       const symbol =
         (i > 0 ? continuingSubwordPrefix : '') + char + (i === chars.length - 1 ? endOfWordSuffix : '');
       const id = this.vocabulary.get(symbol);
-      if (id === undefined && wasUnknown && fuseUnk) symbols.at(-1)!.length++;
+      if (id === undefined && wasUnknown && fuseUnk) symbols.at(-1)!.end = i + 1;
       else if (id !== undefined || this.unkId !== null) {
-        symbols.push({ id: id ?? this.unkId!, length: 1, next: symbols.length + 1, rank: Infinity });
+        symbols.push({
+          id: id ?? this.unkId!,
+          start: i,
+          end: i + 1,
+          next: symbols.length + 1,
+          rank: Infinity,
+        });
       }
       wasUnknown = id === undefined && this.unkId !== null;
     });
@@ -128,16 +135,16 @@ export class BpeModel implements TokenModel {
   }
 
   /** Merges the pair of lowest rank, the leftmost of several, until no pair has a rank. */
-  private mergeAll(symbols: Symbol_[]): void {
-    const rankOf = (symbol: Symbol_): number => {
+  private mergeAll(symbols: WordSymbol[]): void {
+    const rankOf = (symbol: WordSymbol): number => {
       const next = symbols[symbol.next];
       return next ? (this.ranks.get(symbol.id * this.size + next.id) ?? Infinity) : Infinity;
     };
     for (const symbol of symbols) symbol.rank = rankOf(symbol);
     for (;;) {
-      let best: Symbol_ | null = null;
-      let beforeBest: Symbol_ | null = null;
-      let before: Symbol_ | null = null;
+      let best: WordSymbol | null = null;
+      let beforeBest: WordSymbol | null = null;
+      let before: WordSymbol | null = null;
       for (let symbol = symbols[0]; symbol; symbol = symbols[symbol.next]) {
         if (symbol.rank < (best?.rank ?? Infinity)) {
           best = symbol;
@@ -148,7 +155,7 @@ export class BpeModel implements TokenModel {
       if (!best) return;
       const next = symbols[best.next]!;
       best.id = this.merged[best.rank]!;
-      best.length += next.length;
+      best.end = next.end;
       best.next = next.next;
       best.rank = rankOf(best);
       if (beforeBest) beforeBest.rank = rankOf(beforeBest);

@@ -58,7 +58,10 @@ export function translate(source: string): string {
       else if (char === ']') inClass = false;
       else if (!inClass && char === '(') depth++;
       else if (!inClass && char === ')' && depthsIgnoringCase.at(-1) === depth--) depthsIgnoringCase.pop();
-      result += depthsIgnoringCase.length > 0 ? bothCases(char, inClass) : char;
+      // Here the two stand for the ends of lines, not of the text.
+      if (!inClass && char === '^') result += '(?<![^\\n])';
+      else if (!inClass && char === '$') result += '(?![^\\n])';
+      else result += depthsIgnoringCase.length > 0 ? bothCases(char, inClass) : char;
     }
   }
   return result;

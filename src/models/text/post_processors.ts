@@ -42,7 +42,7 @@ export function readPostProcessor(node: JsonNode): PostProcessor {
 }
 
 /**
- * Tokens without the spaces at their ends. With a prefix space the first token keeps one: it was not in the text.
+ * Tokens without the spaces at their ends. With a prefix space the first token keeps a single one: as a rule it was not in the text.
  */
 function trimOffsets(tokens: readonly Token[], addPrefixSpace: boolean): Token[] {
   const isSpace = (char: string) => char === SPACE_CHAR || /\p{White_Space}/u.test(char);
@@ -53,7 +53,7 @@ function trimOffsets(tokens: readonly Token[], addPrefixSpace: boolean): Token[]
     if (leading < 0) leading = solid.length;
     let { begin, end } = token;
     if (leading > 0) {
-      if ((i === 0 || begin === 0) && addPrefixSpace) leading--;
+      if ((i === 0 || begin === 0) && addPrefixSpace && leading === 1) leading = 0;
       begin = Math.min(begin + leading, end);
     }
     if (trailing > end) trailing = 0;

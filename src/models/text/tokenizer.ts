@@ -8,7 +8,7 @@ import { BpeModel } from './bpe.js';
 import { type Decoder, JOIN_BY_SPACES, readDecoder } from './decoders.js';
 import { type Encoding, type Padding, pad, type Token, toEncoding, truncatedLengths } from './encoding.js';
 import { JsonNode } from './json_node.js';
-import { type Normalizer, readNormalizer } from './normalizers.js';
+import { type Normalizer, normaliseString, readNormalizer } from './normalizers.js';
 import { JOIN, type PostProcessor, readPostProcessor } from './post_processors.js';
 import { type PreTokenizer, readPreTokenizer } from './pre_tokenizers.js';
 import type { TokenModel } from './token_model.js';
@@ -69,7 +69,8 @@ export class Tokenizer {
     this.postProcessor = read(root.optional('post_processor'), readPostProcessor) ?? JOIN;
     const model = root.field('model');
     this.model = modelReader(model)(model);
-    const added = read(root.optional('added_tokens'), readAddedTokens) ?? [];
+    const added =
+      read(root.optional('added_tokens'), (node) => readAddedTokens(node, this.model.vocabulary)) ?? [];
     this.finders = {
       raw: new TokenFinder(
         added.filter((token) => !token.normalized),
@@ -80,7 +81,9 @@ export class Tokenizer {
         this.normalizer,
       ),
     };
-    this.addedById = new Map(added.map((token) => [token.id, token]));
+    const known = (token: AddedToken) =>
+      token.normalized ? normaliseString(token.content, this.normalizer) : token.content;
+    this.addedById = new Map(added.map((token) => [token.id, { ...token, content: known(token) }]));
     this.idsOfAdded = new Map(added.map((token) => [token.content, token.id]));
     this.tokensById = new Map([...this.model.vocabulary].map(([token, id]) => [id, token]));
     this.cutsLeft = root.optional('truncation')?.optional('direction')?.string() === 'Left';
