@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// TensorFlow's worker threads for the kernels.
+#ifndef TFGEO_TF_THREADS_H_
+#define TFGEO_TF_THREADS_H_
+
+#include <algorithm>
+
+#include "../kernels/parallel.h"
+#include "tensorflow/core/framework/op_kernel.h"
+
+namespace tfgeo {
+
+inline Parallel Threads(tensorflow::OpKernelContext* context) {
+  auto* workers = context->device()->tensorflow_cpu_worker_threads()->workers;
+  Parallel parallel;
+  parallel.threads = std::max(1, workers->NumThreads());
+  parallel.run = [workers](int64_t total, int64_t block, const RangeFn& fn) {
+    if (total <= 0) return;
+    if (total <= block) {
+      fn(0, total);
+    } else {
+      workers->ParallelFor(total, tensorflow::thread::ThreadPool::SchedulingParams::Fixed(block), fn);
+    }
+  };
+  return parallel;
+}
+
+}  // namespace tfgeo
+
+#endif  // TFGEO_TF_THREADS_H_
