@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs';
+import type { DetectorOutput, PaddedTargets } from '../../../src/models/types.js';
+import type { CriterionOptions, LossExtras } from '../../../src/train/losses/index.js';
+import { classCriterion, classTargets, SetCriterion } from '../../../src/train/losses/index.js';
+import { SIZES, someOutput, someTargets, values, withPadding } from './helpers.js';
+
+beforeAll(async () => {
+  await tf.setBackend('cpu');
+});
+
+const tokenMask = tf.tensor2d(
+  [
+    [1, 1, 1, 1, 1, 1, 1],
+    [1, 1, 1, 1, 0, 0, 0],
+  ],
+  [2, 7],
+);
+
+const CRITERIA: [name: string, options: Partial<CriterionOptions>, extras: LossExtras][] = [
+  ['MDETR', {}, { temperature: 0.07 }],
+  ['MDETR-G', { maskPadding: true }, { logitScale: tf.scalar(2), tokenMask }],
+  [
+    'sigmoid tokens',
+    {
+      losses: ['token_focal', 'boxes'],
+      matcher: { classCost: 'focal-token', class: 2, bbox: 5, giou: 2 },
+      focalNormaliser: 'tokens',
+    },
+    {},
+  ],
+];
+
+/** All losses by key as numbers, with the total. */
+function numbers(
+  criterion: SetCriterion,
+  output: DetectorOutput,
+  targets: PaddedTargets,
+  extras: LossExtras,
+): Record<string, number> {
+  const { total, parts } = criterion.compute(output, targets, extras);
+  const all = Object.entries({ ...parts, total }).map(([key, value]) => [key, values(value)[0]!]);
+  return Object.fromEntries(all);
+}
+
+describe.each(CRITERIA)('criterion %s', (_name, options, extras) => {
+  const criterion = new SetCriterion(options);
+
+  it('names the layers as DETR does', () => {
+    const { parts } = criterion.compute(someOutput(1), someTargets(2, [3, 2], 3), extras);
+    for (const key of ['loss_ce', 'loss_bbox', 'loss_giou']) {
+      for (const suffix of ['', '_0', '_1']) expect(parts).toHaveProperty(key + suffix);
+      expect(parts).not.toHaveProperty(`${key}_2`);
+    }
+  });
+
+  it('gives each layer what it gives that layer alone', () => {
+    const output = someOutput(1);
+    const targets = someTargets(2, [3, 2], 3);
+    const all = numbers(criterion, output, targets, extras);
+    output.aux_outputs.forEach((layer, i) => {
+      const alone = { ...output, ...layer, aux_outputs: [] };
+      const own = numbers(criterion, alone, targets, extras);
+      for (const key of ['loss_ce', 'loss_bbox', 'loss_giou']) {
+        expect(all[`${key}_${i}`]).toBeCloseTo(own[key]!, 4);
+      }
+    });
+  });
+
+  it('does not see padding targets', () => {
+    const output = someOutput(1);
+    const targets = someTargets(2, [3, 0], 3);
+    const bare = numbers(criterion, output, targets, extras);
+    const padded = numbers(criterion, output, withPadding(targets, 4), extras);
+    for (const key of Object.keys(bare)) expect(padded[key]).toBeCloseTo(bare[key]!, 4);
+  });
+
+  it('takes a batch without any target, with finite gradients', () => {
+    const output = someOutput(1);
+    const targets = someTargets(2, [0, 0], 2);
+    const { parts } = criterion.compute(output, targets, extras);
+    expect(values(parts.loss_bbox!)).toEqual([0]);
+    expect(values(parts.loss_giou!)).toEqual([0]);
+    const total = (logits: tf.Tensor, boxes: tf.Tensor) =>
+      criterion.compute(
+        { ...output, pred_logits: logits as tf.Tensor3D, pred_boxes: boxes as tf.Tensor3D },
+        targets,
+        extras,
+      ).total;
+    const [dLogits, dBoxes] = tf.grads(total)([output.pred_logits, output.pred_boxes]);
+    expect(values(dLogits!).every(Number.isFinite)).toBe(true);
+    expect(values(dLogits!).some((value) => value !== 0)).toBe(true);
+    expect(values(dBoxes!).every((value) => value === 0)).toBe(true);
+  });
+
+  it('takes more targets than queries', () => {
+    const output = someOutput(1);
+    const { matching, total } = criterion.compute(output, someTargets(2, [9, 1], 9), extras);
+    const found = values(matching.matched);
+    const perLayer = SIZES.layers * 9;
+    const count = (from: number) => found.slice(from, from + perLayer).reduce((sum, value) => sum + value, 0);
+    expect([count(0), count(perLayer)]).toEqual([SIZES.layers * SIZES.queries, SIZES.layers]);
+    expect(Number.isFinite(values(total)[0])).toBe(true);
+  });
+
+  it('gives gradients that agree with differences', () => {
+    const output = someOutput(5);
+    const targets = someTargets(6, [2, 1], 2);
+    const lossOf = (boxes: tf.Tensor) =>
+      criterion.compute({ ...output, pred_boxes: boxes as tf.Tensor3D }, targets, extras).total;
+    const gradient = values(tf.grad(lossOf)(output.pred_boxes));
+    const start = values(output.pred_boxes);
+    const at = (k: number, by: number) => {
+      const moved = start.map((value, i) => (i === k ? value + by : value));
+      return values(lossOf(tf.tensor3d(moved, output.pred_boxes.shape)))[0]!;
+    };
+    const h = 2e-3;
+    for (let k = 0; k < start.length; k += 5) {
+      expect(Math.abs(gradient[k]! - (at(k, h) - at(k, -h)) / (2 * h))).toBeLessThan(0.1);
+    }
+  });
+});
+
+describe('SetCriterion', () => {
+  it('refuses unknown losses with a suggestion', () => {
+    const losses = ['boxs'] as unknown as CriterionOptions['losses'];
+    expect(() => new SetCriterion({ losses })).toThrow(/unknown loss "boxs".*did you mean "boxes"/);
+  });
+
+  it('adds up what has a weight', () => {
+    const criterion = new SetCriterion({ losses: ['boxes'], weights: { loss_bbox: 3 } });
+    const all = numbers(criterion, someOutput(1), someTargets(2, [3, 2], 3), {});
+    const sum = all.loss_bbox! + all.loss_bbox_0! + all.loss_bbox_1!;
+    expect(all.total).toBeCloseTo(3 * sum, 4);
+  });
+
+  it('leaves no tensors behind inside a tidy', () => {
+    const output = someOutput(1);
+    const targets = someTargets(2, [3, 2], 3);
+    const criterion = new SetCriterion();
+    const before = tf.memory().numTensors;
+    const loss = (x: tf.Tensor) =>
+      criterion.compute({ ...output, pred_logits: x as tf.Tensor3D }, targets, { temperature: 0.07 }).total;
+    tf.tidy(() => {
+      tf.grad(loss)(output.pred_logits);
+    });
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('hides logits of padding tokens, even infinite ones', () => {
+    const criterion = new SetCriterion({
+      losses: ['token_focal'],
+      matcher: { classCost: 'focal-token', class: 2, bbox: 5, giou: 2 },
+    });
+    const output = someOutput(1, { ...SIZES, layers: 1 });
+    const mask = tf.concat([tf.ones([2, 5]), tf.zeros([2, 3])], 1) as tf.Tensor2D;
+    const targets = someTargets(2, [3, 2], 3);
+    const open = tf.mul(targets.positiveMap, tf.expandDims(mask, 1)) as tf.Tensor3D;
+    const hidden = tf.where(
+      tf.cast(tf.broadcastTo(tf.expandDims(mask, 1), [2, 6, 8]), 'bool'),
+      output.pred_logits,
+      tf.fill([2, 6, 8], Number.NEGATIVE_INFINITY),
+    );
+    const loss = (x: tf.Tensor) =>
+      criterion.compute(
+        { ...output, pred_logits: x as tf.Tensor3D },
+        { ...targets, positiveMap: open },
+        { tokenMask: mask },
+      ).total;
+    expect(Number.isFinite(values(loss(hidden))[0])).toBe(true);
+    expect(values(tf.grad(loss)(hidden)).every(Number.isFinite)).toBe(true);
+  });
+});
+
+describe('classCriterion', () => {
+  it('prefers the right class in the right place', () => {
+    const targets = classTargets([[[0.5, 0.5, 0.2, 0.2]]], [[1]], 3);
+    const output = (logits: number[]): DetectorOutput => ({
+      pred_logits: tf.tensor3d([[logits, [-5, -5, -5]]]),
+      pred_boxes: tf.tensor3d([
+        [
+          [0.5, 0.5, 0.2, 0.2],
+          [0.1, 0.1, 0.1, 0.1],
+        ],
+      ]),
+      aux_outputs: [],
+    });
+    const criterion = classCriterion();
+    const right = values(criterion.compute(output([-5, 5, -5]), targets).total)[0]!;
+    const wrong = values(criterion.compute(output([5, -5, -5]), targets).total)[0]!;
+    expect(right).toBeLessThan(0.01);
+    expect(wrong).toBeGreaterThan(1);
+  });
+
+  it('refuses a label outside the slots', () => {
+    expect(() => classTargets([[[0.5, 0.5, 0.2, 0.2]]], [[3]], 3)).toThrow(/labels in 0\.\.2 for picture 0/);
+  });
+});

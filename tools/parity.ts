@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { parseArgs } from 'node:util';
+import * as tf from '@tensorflow/tfjs';
+import { ready } from '../src/engine/index.js';
+import { EXIT_CODES, UserError } from '../src/errors.js';
+import { readAreas } from './parity/manifest.js';
+import { caseLine, markdown, totalLine } from './parity/report.js';
+import { runAreas } from './parity/runner.js';
+
+const USAGE = `Compares the library with golden vectors.
+
+  npm run parity -- DIR [AREA ...] [options]
+
+DIR is a folder whose subfolders (or which itself) hold a manifest.json.
+
+  --kinds a,b        only cases of these kinds (default: all; a kind that is not known fails)
+  --path native,plain  only these paths where a kind has several (default: all)
+  --json FILE        write all results
+  --markdown FILE    write the table of docs/parity.md
+  --help
+
+Exit code: 0 = every case within tolerance, 1 = a case failed or none ran, 2 and above = see docs/cli.md.
+`;
+
+async function main(): Promise<number> {
+  const { values, positionals } = parse();
+  const [dir, ...areas] = positionals;
+  if (values.help || dir === undefined) {
+    process.stdout.write(USAGE);
+    return values.help ? EXIT_CODES.ok : EXIT_CODES.usage;
+  }
+  const found = readAreas(dir, areas);
+  await ready();
+  const results = await runAreas(found, {
+    kinds: list(values.kinds),
+    paths: list(values.path),
+    onResult: (result) => process.stdout.write(`${caseLine(result)}\n`),
+  });
+  const engine = tf.getBackend();
+  process.stdout.write(`${totalLine(results, engine)}\n`);
+  if (values.json) write(values.json, `${JSON.stringify(results, null, 1)}\n`);
+  if (values.markdown) write(values.markdown, markdown(results, engine));
+  return results.length > 0 && results.every(({ passed }) => passed) ? EXIT_CODES.ok : EXIT_CODES.internal;
+}
+
+function parse() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        kinds: { type: 'string' },
+        path: { type: 'string' },
+        json: { type: 'string' },
+        markdown: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+  } catch (error) {
+    throw new UserError(`${(error as Error).message}. See --help.`);
+  }
+}
+
+function list(text: string | undefined): string[] | undefined {
+  return text?.split(',').map((part) => part.trim());
+}
+
+function write(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+}
+
+main().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    const known = error instanceof UserError;
+    process.stderr.write(`${known ? error.message : (error as Error).stack}\n`);
+    process.exitCode = known ? error.exitCode : EXIT_CODES.internal;
+  },
+);

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+import { runCoco } from './coco_eval.js';
+import type { CaseContext } from './context.js';
+import { runAssignment, runBoxes, runFocal, runMatcher, runSetLosses } from './hungarian.js';
+import { runContrastive, runCriterion, runPositiveMap } from './mdetr.js';
+import { MSDA_PATHS, runMsdaCore, runMsdaModule } from './msda.js';
+import { runOptim } from './optim.js';
+import { runEncoder, runTokenizer } from './roberta.js';
+import { runSwin } from './swin.js';
+import type { ParityArea, ParityCase } from './types.js';
+
+/** Runs a case through the library and compares. */
+export interface Kind {
+  run(context: CaseContext): Promise<void> | void;
+  /** Variants of the library that the kind can be run on; all are, unless the user chooses. */
+  paths?: readonly string[];
+}
+
+/** Every kind of case that is known, by area and kind. To add one: a runner, and a row here. */
+export const KINDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
+  msda: { core: { run: runMsdaCore, paths: MSDA_PATHS }, module: { run: runMsdaModule } },
+  swin: { backbone: { run: runSwin }, model: { run: runSwin } },
+  roberta: { tokenizer: { run: runTokenizer }, encoder: { run: runEncoder } },
+  hungarian: {
+    assignment: { run: runAssignment },
+    matcher: { run: runMatcher },
+    boxes: { run: runBoxes },
+    focal: { run: runFocal },
+    losses: { run: runSetLosses },
+  },
+  'coco-eval': { coco: { run: runCoco } },
+  optim: { optim: { run: runOptim } },
+  mdetr: {
+    criterion: { run: runCriterion },
+    contrastive: { run: runContrastive },
+    positive_map: { run: runPositiveMap },
+  },
+};
+
+/** Areas with at least one known kind. */
+export const KNOWN_AREAS = Object.keys(KINDS);
+
+/** Where the manifest names no kind, what the case holds tells it. First row that fits. */
+const SIGNS: readonly [kind: string, fits: (entry: ParityCase, tensors: string[]) => boolean][] = [
+  ['optim', ({ config }) => 'groups' in config && 'steps' in config],
+  [
+    'positive_map',
+    (_, tensors) => tensors.some((name) => name.endsWith('positive_map') && name.startsWith('out/')),
+  ],
+  ['criterion', (_, tensors) => tensors.some((name) => name.startsWith('out/loss.'))],
+  ['contrastive', (_, tensors) => tensors.includes('in/pooled_text') && tensors.includes('in/pooled_image')],
+  ['model', ({ config }) => 'backbone' in config || 'd_model' in config],
+];
+
+/** The kind of a case: what the manifest says, else what can be told from it, else `unknown`. */
+export function kindOf(entry: ParityCase): string {
+  if (entry.kind) return entry.kind;
+  const tensors = Object.keys(entry.tensors ?? {});
+  return SIGNS.find(([, fits]) => fits(entry, tensors))?.[0] ?? 'unknown';
+}
+
+export function runnerFor(area: ParityArea, kind: string): Kind | null {
+  return KINDS[area.name]?.[kind] ?? null;
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+import { dirname } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { type Encoding, positionIds, RobertaEncoder, Tokenizer } from '../../src/models/text/index.js';
+import { readHuggingFace } from '../../src/models/weights/huggingface.js';
+import { loadStateDict, storeTensor } from '../../src/models/weights/state_dict.js';
+import { type CaseContext, gradientsOf } from './context.js';
+
+// ---- Tokenizer ----
+
+interface StringCase {
+  text: string;
+  ids: number[];
+  offsets: [number, number][];
+  offsets16: [number, number][];
+  words: (number | null)[];
+  plain: number[];
+  decoded: string;
+  decoded_all: string;
+}
+
+interface PairCase {
+  text: [string, string];
+  ids: number[];
+  offsets: [number, number][];
+  words: (number | null)[];
+  sequences: (number | null)[];
+}
+
+interface BatchCase {
+  texts: string[];
+  max_length: number | null;
+  pad: 'longest' | 'max_length' | 'none';
+  ids: number[][];
+  attention_mask: number[][];
+}
+
+interface TokenizerCases {
+  strings: StringCase[];
+  pairs: PairCase[];
+  batches: BatchCase[];
+}
+
+/** Every string, pair and batch; one comparison for each property of each, exact. */
+export async function runTokenizer(context: CaseContext): Promise<void> {
+  const tokenizer = await Tokenizer.fromFile(context.fileLike('tokenizer.json'));
+  const casesFile = context.entry.files.find((file) => file.endsWith('_cases.json'))!;
+  const cases = context.json<TokenizerCases>(casesFile);
+  const known = new Set(['strings', 'pairs', 'batches']);
+  for (const key of Object.keys(cases)) {
+    if (!known.has(key)) context.check(key, false, `unknown list "${key}" of tokenizer cases`);
+  }
+  const size = context.config.vocab_size;
+  if (typeof size === 'number') context.compareNumber('vocab_size', tokenizer.vocabularySize, size, 0);
+  for (const entry of cases.strings) checkString(context, tokenizer, entry);
+  for (const entry of cases.pairs) {
+    const { text, ...stored } = entry;
+    checkFields(context, text.join(' | '), { ...tokenizer.encode(text[0], { pair: text[1] }) }, stored);
+  }
+  for (const entry of cases.batches) checkBatch(context, tokenizer, entry);
+}
+
+function checkString(context: CaseContext, tokenizer: Tokenizer, entry: StringCase): void {
+  const { text, ...stored } = entry;
+  const encoding: Encoding = tokenizer.encode(text);
+  const got = {
+    ...encoding,
+    plain: tokenizer.encode(text, { addSpecialTokens: false }).ids,
+    decoded: tokenizer.decode(encoding.ids),
+    decoded_all: tokenizer.decode(encoding.ids, { skipSpecialTokens: false }),
+  };
+  checkFields(context, text, got, stored);
+}
+
+function checkBatch(context: CaseContext, tokenizer: Tokenizer, entry: BatchCase): void {
+  const { texts, max_length: maxLength, pad, ...stored } = entry;
+  const rows = tokenizer.encodeBatch(texts, {
+    ...(maxLength ? { maxLength } : {}),
+    padding: pad === 'none' ? false : pad === 'max_length' ? 'max' : pad,
+  });
+  const got = {
+    ids: rows.map(({ ids }) => ids),
+    attention_mask: rows.map(({ attentionMask }) => attentionMask),
+  };
+  checkFields(context, `batch of ${texts.length}`, got, stored);
+}
+
+/** Every stored field must be there and equal. */
+function checkFields(context: CaseContext, text: string, got: object, stored: object): void {
+  for (const [field, expected] of Object.entries(stored)) {
+    const value = (got as Record<string, unknown>)[field];
+    const [a, b] = [JSON.stringify(value), JSON.stringify(expected)];
+    const title = `${field} of ${JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}...` : text)}`;
+    context.check(title, a === b, `${shorten(a)} instead of ${shorten(b)}`);
+  }
+}
+
+function shorten(text: string | undefined): string {
+  return text === undefined ? 'nothing' : text.length > 60 ? `${text.slice(0, 60)}...` : text;
+}
+
+// ---- Encoder ----
+
+export async function runEncoder(context: CaseContext): Promise<void> {
+  const { config, tensors } = await readHuggingFace(dirname(context.fileLike('config.json')));
+  const encoder = new RobertaEncoder(config);
+  loadStateDict(encoder, tensors);
+  const ids = context.tensor<tf.Tensor2D>('in/input_ids');
+  const mask = context.has('in/attention_mask') ? context.tensor('in/attention_mask', 'float32') : null;
+  const { hidden, hiddenStates } = encoder.forward(ids, mask);
+  hiddenStates.forEach((state, i) => {
+    context.compare(`out/hidden_states.${i}`, state);
+  });
+  context.compare('out/last_hidden_state', hidden);
+  if (context.has('out/pooler_output')) context.compare('out/pooler_output', encoder.pool(hidden));
+  context.compare('out/position_ids', positionIds(ids, encoder.padId));
+  compareGradients(context, encoder, ids, mask);
+  encoder.dispose();
+}
+
+function compareGradients(
+  context: CaseContext,
+  encoder: RobertaEncoder,
+  ids: tf.Tensor2D,
+  mask: tf.Tensor | null,
+): void {
+  const parameters = encoder.namedParameters();
+  const names = context
+    .expected(/^grad\//)
+    .map((name) => name.slice('grad/'.length))
+    .filter((name) => parameters.has(name));
+  const gradients = gradientsOf(
+    names.map((name) => parameters.get(name)!.variable),
+    () => {
+      const { hidden } = encoder.forward(ids, mask);
+      const terms = [tf.sum(tf.mul(hidden, context.tensor('in/upstream.last')))];
+      if (context.has('in/upstream.pooler')) {
+        terms.push(tf.sum(tf.mul(encoder.pool(hidden), context.tensor('in/upstream.pooler'))));
+      }
+      return tf.addN(terms) as tf.Scalar;
+    },
+  );
+  names.forEach((name, i) => {
+    const { variable, layout } = parameters.get(name)!;
+    const stored = storeTensor(gradients[i] ?? tf.zerosLike(variable), layout);
+    context.compare(`grad/${name}`, stored as { shape: number[]; data: Float32Array });
+  });
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as tf from '@tensorflow/tfjs';
+import { ratio, within } from './compare.js';
+import { CaseContext } from './context.js';
+import { kindOf, runnerFor } from './kinds.js';
+import type { CaseResult, Comparison, ParityArea, ParityCase } from './types.js';
+
+export interface RunOptions {
+  /** Only cases of these kinds; absent = all, and unknown kinds fail. */
+  kinds?: readonly string[];
+  /** Only these variants, where a kind has several. */
+  paths?: readonly string[];
+  /** Called after each case. */
+  onResult?: (result: CaseResult) => void;
+}
+
+/** Runs every case of the areas, one after the other, on the engine that is set. */
+export async function runAreas(
+  areas: readonly ParityArea[],
+  options: RunOptions = {},
+): Promise<CaseResult[]> {
+  const results: CaseResult[] = [];
+  for (const area of areas) {
+    for (const entry of area.cases) {
+      const kind = kindOf(entry);
+      if (options.kinds && !options.kinds.includes(kind)) continue;
+      for (const path of pathsOf(area, kind, options.paths)) {
+        const result = await runCase(area, entry, kind, path);
+        results.push(result);
+        options.onResult?.(result);
+      }
+    }
+  }
+  return results;
+}
+
+function pathsOf(area: ParityArea, kind: string, wanted: readonly string[] | undefined): readonly string[] {
+  const paths = runnerFor(area, kind)?.paths;
+  if (!paths) return [''];
+  return wanted ? paths.filter((path) => wanted.includes(path)) : paths;
+}
+
+async function runCase(area: ParityArea, entry: ParityCase, kind: string, path: string): Promise<CaseResult> {
+  const start = performance.now();
+  const result: CaseResult = {
+    area: area.name,
+    name: entry.name,
+    kind,
+    path,
+    passed: false,
+    worst: null,
+    compared: 0,
+    reason: '',
+    seconds: 0,
+  };
+  const runner = runnerFor(area, kind);
+  if (!runner) {
+    result.reason = `unknown kind of case "${kind}"`;
+    return result;
+  }
+  let context: CaseContext | null = null;
+  tf.engine().startScope();
+  try {
+    context = new CaseContext(area, entry, path);
+    await runner.run(context);
+    judge(result, context);
+  } catch (error) {
+    result.reason = firstLine(error);
+  } finally {
+    context?.dispose();
+    tf.engine().endScope();
+  }
+  result.seconds = (performance.now() - start) / 1000;
+  return result;
+}
+
+/** A case passes if something was compared, everything was, and all of it is within tolerance. */
+function judge(result: CaseResult, context: CaseContext): void {
+  const { comparisons } = context;
+  result.compared = comparisons.length;
+  result.worst = comparisons.reduce<Comparison | null>(
+    (worst, next) => (worst === null || ratio(next) > ratio(worst) ? next : worst),
+    null,
+  );
+  const wrong = comparisons.filter((comparison) => !within(comparison));
+  const forgotten = context.forgotten();
+  if (wrong.length > 0) {
+    const note = result.worst?.note ? `: ${result.worst.note}` : '';
+    result.reason = `${wrong.length} of ${comparisons.length} out of tolerance${note}`;
+  } else if (forgotten.length > 0) {
+    result.reason = `not compared: ${forgotten.slice(0, 4).join(', ')}${forgotten.length > 4 ? ', ...' : ''}`;
+  } else if (comparisons.length === 0) {
+    result.reason = 'nothing was compared';
+  }
+  result.passed = result.reason === '';
+}
+
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
+}
