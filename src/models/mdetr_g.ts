@@ -169,6 +169,11 @@ export class MdetrG extends Module {
     return { ...output, proposals: start.proposals, spatialShapes: image.spatialShapes, intermediates };
   }
 
+  /** (H, W) of each feature level for pictures of this size. */
+  spatialShapes(width: number, height: number): [number, number][] {
+    return this.backbone.strides.map((stride) => [Math.ceil(height / stride), Math.ceil(width / stride)]);
+  }
+
   private firstQueries(
     memory: LevelSequence,
     text: TextSequence,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { UserError } from '../errors.js';
-import type { Encoding, Tokenizer } from './text/index.js';
+import { type Encoding, encodePrompt, type Tokenizer } from './text/index.js';
 import type { DetectorInput } from './types.js';
 
 /** Pixels of one picture: RGB, 8 bit, row-major. */
@@ -94,10 +94,10 @@ export function batchText(
   tokenizer: Tokenizer,
   maxTokens: number,
 ): Pick<PreparedBatch, 'inputIds' | 'textMask' | 'wordMask' | 'encodings'> {
-  const encodings = captions.map((caption) => encodeCaption(caption, tokenizer, maxTokens));
+  const encodings = captions.map((caption) => encodePrompt(caption, tokenizer, { maxTokens }));
   const longest = Math.max(...encodings.map((encoding) => encoding.ids.length));
   const length = Math.min(Math.ceil(longest / 8) * 8, maxTokens);
-  const ids = new Int32Array(captions.length * length).fill(tokenizer.padId);
+  const ids = new Int32Array(captions.length * length).fill(tokenizer.padding.id);
   const mask = new Float32Array(captions.length * length);
   const words = new Float32Array(captions.length * length);
   encodings.forEach((encoding, i) => {
@@ -114,22 +114,6 @@ export function batchText(
     wordMask: tf.tensor2d(words, shape),
     encodings,
   };
-}
-
-function encodeCaption(caption: string, tokenizer: Tokenizer, maxTokens: number): Encoding {
-  if (caption.trim() === '') {
-    throw new UserError(
-      'The prompt is empty. Say what to look for, e.g. --prompt "white boats at the pier".',
-    );
-  }
-  const encoding = tokenizer.encode(caption);
-  if (encoding.ids.length > maxTokens) {
-    throw new UserError(
-      `The prompt has ${encoding.ids.length} tokens, but this model reads at most ${maxTokens}. ` +
-        'Shorten it, or ask for its parts one after the other.',
-    );
-  }
-  return encoding;
 }
 
 /** Pictures and captions, one for one, to a batch. */

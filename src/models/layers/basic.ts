@@ -101,7 +101,18 @@ export class Conv2d extends Module {
 
   /** @param x `[batch, H, W, in]` @returns `[batch, H', W', out]` */
   forward(x: tf.Tensor4D): tf.Tensor4D {
-    const y = tf.conv2d(x, this.weight as tf.Tensor4D, this.stride, this.padding);
+    // Padded by hand: the TensorFlow kernels take only 'valid' and 'same', and 'same' pads unevenly at stride 2.
+    const p = this.padding;
+    const padded =
+      p > 0
+        ? tf.pad(x, [
+            [0, 0],
+            [p, p],
+            [p, p],
+            [0, 0],
+          ])
+        : x;
+    const y = tf.conv2d(padded as tf.Tensor4D, this.weight as tf.Tensor4D, this.stride, 'valid');
     return (this.bias ? tf.add(y, this.bias) : y) as tf.Tensor4D;
   }
 }

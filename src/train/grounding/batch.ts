@@ -2,8 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { DenoisingQueries } from '../../models/mdetr_g.js';
 import type { PreparedBatch } from '../../models/preprocess.js';
-import type { Encoding } from '../../models/text/index.js';
-import { tokensOfSpans } from '../../models/text/index.js';
+import { type Encoding, tokensOfSpans } from '../../models/text/index.js';
 import type { PaddedTargets } from '../../models/types.js';
 import type { Random } from '../../random.js';
 import type { GroundedObject, Sample } from '../data/types.js';

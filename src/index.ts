@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * tfgeo: text-conditioned object detection in overhead imagery.
+ *
+ * ```ts
+ * import { load, ready } from 'tfgeo';
+ * await ready();
+ * const model = await load();
+ * const { boxes, scores, phrases } = await model.detect('scene.tif', 'white boats at the pier');
+ * ```
+ */
+export {
+  BUNDLED_MODEL,
+  type DetectOptions,
+  Detector,
+  type DetectResult,
+  type ImageInput,
+  load,
+} from './detector.js';
+export { currentEngine, type EngineInfo, type ReadyOptions, ready, setup } from './engine/index.js';
+export { EXIT_CODES, UserError } from './errors.js';
+export * from './geo/index.js';
+export { type ModelConfig, PRESETS, preset } from './models/config.js';

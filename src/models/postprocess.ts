@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as tf from '@tensorflow/tfjs';
+import type { MdetrG, MdetrGOutput } from './mdetr_g.js';
+import type { PreparedBatch } from './preprocess.js';
+import { type Encoding, phraseOfTokens, type Span } from './text/index.js';
+
+/** One found object. */
+export interface Detection {
+  /** `[x0, y0, x1, y1]` in pixels of the picture. */
+  box: [number, number, number, number];
+  /** In [0, 1]. */
+  score: number;
+  /** The words of the caption it answers to, exactly as typed. */
+  phrase: string;
+  /** Where those words stand in the caption, in code points. */
+  spans: Span[];
+}
+
+/** A word belongs to a detection if its probability is at least this share of the best word's. */
+const WORD_SHARE = 0.5;
+
+/**
+ * Predictions of the last decoder layer as detections of each picture, best first.
+ * @param sizes width and height of each picture, in pixels
+ * @param threshold least score
+ */
+export async function postprocess(
+  model: MdetrG,
+  output: Pick<MdetrGOutput, 'pred_logits' | 'pred_boxes'>,
+  batch: PreparedBatch,
+  captions: readonly string[],
+  sizes: readonly { width: number; height: number }[],
+  threshold: number,
+): Promise<Detection[][]> {
+  const soft = model.options.head === 'soft-token';
+  const probability = tf.tidy(() => (soft ? tf.softmax(output.pred_logits) : tf.sigmoid(output.pred_logits)));
+  const [probabilities, boxes] = await Promise.all([probability.data(), output.pred_boxes.data()]);
+  const [, queries, slots] = output.pred_logits.shape;
+  probability.dispose();
+  return captions.map((caption, i) => {
+    const found: Detection[] = [];
+    for (let q = 0; q < queries; q++) {
+      const row = (i * queries + q) * slots;
+      const tokens = probabilities.subarray(row, row + slots) as Float32Array;
+      const score = soft ? 1 - tokens[slots - 1]! : bestWord(tokens, batch.encodings[i]!);
+      if (!(score >= threshold)) continue;
+      const box = boxes.subarray((i * queries + q) * 4, (i * queries + q + 1) * 4) as Float32Array;
+      found.push({
+        box: toPixels(box, sizes[i]!),
+        score,
+        ...wordsOf(caption, tokens, batch.encodings[i]!),
+      });
+    }
+    return found.sort((a, b) => b.score - a.score);
+  });
+}
+
+/** Largest probability of a token that stands for words. */
+function bestWord(tokens: Float32Array, encoding: Encoding): number {
+  let best = 0;
+  encoding.specialTokensMask.forEach((special, t) => {
+    if (!special) best = Math.max(best, tokens[t] ?? 0);
+  });
+  return best;
+}
+
+/** The words whose probability is near the best one's, as typed; parts that stand apart are joined by a space. */
+function wordsOf(
+  caption: string,
+  tokens: Float32Array,
+  encoding: Encoding,
+): { phrase: string; spans: Span[] } {
+  const phrases = phraseOfTokens(caption, encoding, tokens, WORD_SHARE * bestWord(tokens, encoding));
+  return { phrase: phrases.map(({ text }) => text).join(' '), spans: phrases.map(({ span }) => span) };
+}
+
+function toPixels(
+  box: ArrayLike<number>,
+  { width, height }: { width: number; height: number },
+): [number, number, number, number] {
+  const [cx, cy, w, h] = [box[0]!, box[1]!, box[2]!, box[3]!];
+  const clamp = (x: number, limit: number) => Math.min(Math.max(x, 0), limit);
+  return [
+    clamp((cx - w / 2) * width, width),
+    clamp((cy - h / 2) * height, height),
+    clamp((cx + w / 2) * width, width),
+    clamp((cy + h / 2) * height, height),
+  ];
+}

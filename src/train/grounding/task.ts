@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import type { ModelConfig } from '../../models/config.js';
+import type { MdetrG } from '../../models/mdetr_g.js';
+import { type Detection, postprocess } from '../../models/postprocess.js';
+import { disposeBatch, type PreparedBatch, prepareBatch } from '../../models/preprocess.js';
+import type { Tokenizer } from '../../models/text/index.js';
+import type { Random } from '../../random.js';
+import { drawOverlay } from '../../viz/overlay.js';
+import type { Dataset, Sample } from '../data/types.js';
+import { evaluateGrounded, type GroundedFigures, type GroundedSample } from '../evaluators/phrases.js';
+import type { Figures, TaskLoss, TrainTask } from '../task.js';
+import { buildTargets, disposeTargets, type GroundingTargets } from './batch.js';
+import { type GroundingWeights, groundingLoss } from './criterion.js';
+
+/** A training set and how often it is drawn from, relative to the others. */
+export interface WeightedDataset {
+  dataset: Dataset;
+  weight: number;
+}
+
+export interface GroundingTaskOptions {
+  model: MdetrG;
+  config: ModelConfig;
+  tokenizer: Tokenizer;
+  /** Contents of `tokenizer.json`, kept beside the weights. */
+  tokenizerJson: string;
+  train: WeightedDataset[];
+  evaluation: Dataset;
+  batchSize: number;
+  weights: GroundingWeights;
+  denoising: boolean;
+}
+
+/** What a training step is given. */
+export interface GroundingBatch {
+  samples: Sample[];
+  input: PreparedBatch;
+  targets: GroundingTargets;
+}
+
+/** Figures for the model's own sentences, and for the same pictures with another picture's sentence. */
+export interface GroundingEvaluation {
+  figures: GroundedFigures;
+  swapped: GroundedFigures;
+}
+
+/** Pictures evaluated at once. */
+const EVALUATION_BATCH = 8;
+/** Pictures drawn by `samples`. */
+const SAMPLE_PICTURES = 6;
+
+/** Training of a text-conditioned detector on pictures with sentences. */
+export class GroundingTask implements TrainTask<GroundingBatch> {
+  readonly model: MdetrG;
+  readonly stepsPerEpoch: number;
+  readonly bestFigure = 'AP50';
+  private evaluationSamples: Sample[] = [];
+
+  constructor(private readonly options: GroundingTaskOptions) {
+    this.model = options.model;
+    const pictures = options.train.reduce((sum, { dataset }) => sum + dataset.length, 0);
+    this.stepsPerEpoch = Math.max(1, Math.ceil(pictures / options.batchSize));
+  }
+
+  parameters(): Map<string, tf.Variable> {
+    return this.model.trainableParameters();
+  }
+
+  async batch(_step: number, random: Random): Promise<GroundingBatch> {
+    const samples: Sample[] = [];
+    for (let i = 0; i < this.options.batchSize; i++) {
+      const { dataset } = this.draw(random);
+      samples.push(await dataset.get(random.integer(dataset.length), random));
+    }
+    const input = this.prepare(samples);
+    const targets = buildTargets(
+      samples,
+      input,
+      {
+        spatialShapes: this.model.spatialShapes(input.width, input.height),
+        queries: this.model.options.queries,
+        denoising: this.options.denoising,
+      },
+      random,
+    );
+    return { samples, input, targets };
+  }
+
+  private draw(random: Random): WeightedDataset {
+    const sets = this.options.train;
+    let left = random.uniform() * sets.reduce((sum, { weight }) => sum + weight, 0);
+    for (const set of sets) {
+      left -= set.weight;
+      if (left < 0) return set;
+    }
+    return sets.at(-1)!;
+  }
+
+  private prepare(
+    samples: readonly Sample[],
+    captions = samples.map(({ caption }) => caption),
+  ): PreparedBatch {
+    return prepareBatch(
+      samples.map(({ image }) => image),
+      captions,
+      this.options.tokenizer,
+      this.model.textEncoder.maxTokens,
+      this.options.config.preprocess,
+    );
+  }
+
+  loss({ input, targets }: GroundingBatch): TaskLoss {
+    const denoising = targets.denoising?.queries ?? null;
+    const output = this.model.forward(input, input.wordMask, { training: true, denoising });
+    return groundingLoss(output, targets, input.wordMask, this.options.weights);
+  }
+
+  sampleIds({ samples }: GroundingBatch): string[] {
+    return samples.map(({ id }) => id);
+  }
+
+  disposeBatch({ input, targets }: GroundingBatch): void {
+    disposeBatch(input);
+    disposeTargets(targets);
+  }
+
+  async evaluate(limit?: number): Promise<Figures> {
+    const { figures, swapped } = await this.evaluateBoth(limit);
+    const result: Figures = {
+      AP: figures.AP,
+      AP50: figures.AP50,
+      swappedAP50: swapped.AP50,
+      gapAP50: figures.AP50 - swapped.AP50,
+    };
+    for (const [form, { AP50 }] of Object.entries(figures.byForm))
+      if (AP50 >= 0) result[`form/${form}/AP50`] = AP50;
+    return result;
+  }
+
+  /** Evaluates with the right sentences and with those of the next picture, against the same truth. */
+  async evaluateBoth(limit?: number): Promise<GroundingEvaluation> {
+    const samples = await this.loadEvaluation(limit);
+    const captions = samples.map(({ caption }) => caption);
+    const others = captions.map((_, i) => captions[(i + 1) % captions.length]!);
+    return {
+      figures: evaluateGrounded(await this.predict(samples, captions)),
+      swapped: evaluateGrounded(await this.predict(samples, others)),
+    };
+  }
+
+  private async loadEvaluation(limit = this.options.evaluation.length): Promise<Sample[]> {
+    const count = Math.min(limit, this.options.evaluation.length);
+    for (let i = this.evaluationSamples.length; i < count; i++) {
+      this.evaluationSamples.push(await this.options.evaluation.get(i));
+    }
+    return this.evaluationSamples.slice(0, count);
+  }
+
+  private async predict(samples: Sample[], captions: string[]): Promise<GroundedSample[]> {
+    const results: GroundedSample[] = [];
+    for (let start = 0; start < samples.length; start += EVALUATION_BATCH) {
+      const some = samples.slice(start, start + EVALUATION_BATCH);
+      const found = await this.detect(some, captions.slice(start, start + EVALUATION_BATCH), 0);
+      some.forEach((sample, i) => {
+        results.push({
+          id: sample.id,
+          form: sample.form,
+          width: sample.image.width,
+          height: sample.image.height,
+          truth: sample.objects.filter(({ spans }) => spans.length > 0).map(({ box }) => box),
+          predictions: found[i]!.map(({ box, score }) => ({ box, score })),
+        });
+      });
+    }
+    return results;
+  }
+
+  private async detect(samples: Sample[], captions: string[], threshold: number): Promise<Detection[][]> {
+    const input = this.prepare(samples, captions);
+    const output = tf.tidy(() => {
+      const { pred_logits, pred_boxes } = this.model.forward(input, input.wordMask);
+      return { pred_logits, pred_boxes };
+    });
+    const sizes = samples.map(({ image }) => image);
+    const found = await postprocess(this.model, output, input, captions, sizes, threshold);
+    tf.dispose(output as unknown as tf.TensorContainer);
+    disposeBatch(input);
+    return found;
+  }
+
+  async samples(dir: string, step: number): Promise<string[]> {
+    const samples = await this.loadEvaluation(SAMPLE_PICTURES);
+    const captions = samples.map(({ caption }) => caption);
+    const found = await this.detect(samples, captions, this.options.config.threshold);
+    await mkdir(dir, { recursive: true });
+    return Promise.all(
+      samples.map(async (sample, i) => {
+        const path = join(dir, `step-${String(step).padStart(6, '0')}-${i}.png`);
+        await writeFile(path, await drawOverlay(sample.image, found[i]!, { title: captions[i]! }));
+        return path;
+      }),
+    );
+  }
+
+  async describe(): Promise<Record<string, string>> {
+    return {
+      'config.json': `${JSON.stringify(this.options.config, null, 2)}\n`,
+      'tokenizer.json': this.options.tokenizerJson,
+    };
+  }
+
+  dispose(): void {
+    this.model.dispose();
+  }
+}
