@@ -94,10 +94,13 @@ function compare(
       found.set(name, { parameter, stored });
     }
   }
-  const set = new Set([...found.values()].map(({ parameter }) => parameter.variable));
-  const wrong = new Set(report.mismatched.map(({ name }) => name));
+  const settled = new Set(
+    [...report.matched, ...report.mismatched.map(({ name }) => name)].map(
+      (name) => parameters.get(name)!.variable,
+    ),
+  );
   for (const [name, { variable }] of parameters) {
-    if (!set.has(variable) && !wrong.has(name)) report.missing.push(name);
+    if (!settled.has(variable)) report.missing.push(name);
   }
   return { report, found };
 }

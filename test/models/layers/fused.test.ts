@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs';
+import { gelu, layerNorm, linearRows, relu } from '../../../src/models/layers/fused.js';
+
+/** Values and gradients of two functions of the same inputs, as flat lists. */
+function both(
+  inputs: tf.Tensor[],
+  f: (...x: tf.Tensor[]) => tf.Tensor,
+  plain: (...x: tf.Tensor[]) => tf.Tensor,
+): [number[], number[]] {
+  return [f, plain].map((function_) => {
+    const value = function_(...inputs);
+    const upstream = tf.randomNormal(value.shape, 0, 1, 'float32', 7);
+    const grads = tf.grads((...x: tf.Tensor[]) => tf.sum(tf.mul(function_(...x), upstream)))(inputs);
+    return [value, ...grads].flatMap((tensor) => [...tensor.dataSync()]);
+  }) as [number[], number[]];
+}
+
+function expectClose([got, wanted]: [number[], number[]], tolerance = 2e-5): void {
+  expect(got).toHaveLength(wanted.length);
+  got.forEach((value, i) => {
+    expect(Math.abs(value - wanted[i]!)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(wanted[i]!)));
+  });
+}
+
+const normal = (shape: number[], seed: number) => tf.randomNormal(shape, 0.3, 1, 'float32', seed);
+
+describe('functions with gradients of their own equal plain ones', () => {
+  it.each([[[5, 7]], [[2, 3, 4]], [[1, 1]]])('layerNorm of %p', (shape) => {
+    const channels = shape.at(-1)!;
+    const inputs = [normal(shape, 1), normal([channels], 2), normal([channels], 3)];
+    const plain = (x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor) => {
+      const { mean, variance } = tf.moments(x, -1, true);
+      return tf.add(tf.mul(tf.div(tf.sub(x, mean), tf.sqrt(tf.add(variance, 1e-2))), weight), bias);
+    };
+    expectClose(both(inputs, (x, w, b) => layerNorm(x!, w!, b!, 1e-2), plain as never));
+  });
+
+  it('gelu', () => {
+    const x = tf.tensor1d([-8, -3, -1, -0.1, 0, 0.1, 1, 3, 8]);
+    const plain = (v: tf.Tensor) => tf.mul(tf.mul(v, 0.5), tf.add(tf.erf(tf.mul(v, Math.SQRT1_2)), 1));
+    expectClose(both([x], (v) => gelu(v!), plain));
+  });
+
+  it('relu, with no gradient at 0', () => {
+    const x = tf.tensor1d([-2, -0, 0, 1e-3, 5]);
+    expect([
+      ...tf
+        .grad((v: tf.Tensor) => relu(v))(x)
+        .dataSync(),
+    ]).toEqual([0, 0, 0, 1, 1]);
+    expect([...relu(x).dataSync()].map((v) => v + 0)).toEqual([0, 0, 0, Math.fround(1e-3), 5]);
+  });
+
+  it('linearRows, with and without bias', () => {
+    const inputs = [normal([4, 3], 1), normal([2, 3], 2), normal([2], 3)];
+    const plain = (x: tf.Tensor, w: tf.Tensor, b: tf.Tensor) => tf.add(tf.matMul(x, w, false, true), b);
+    expectClose(both(inputs, (x, w, b) => linearRows(x as tf.Tensor2D, w!, b!), plain as never));
+    const product = (x: tf.Tensor, w: tf.Tensor) => tf.matMul(x, w, false, true);
+    expectClose(both(inputs.slice(0, 2), (x, w) => linearRows(x as tf.Tensor2D, w!, null), product as never));
+  });
+});
