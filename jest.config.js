@@ -1,6 +1,7 @@
 /** Tests run on the TypeScript sources as ES modules; swc strips the types. */
 export default {
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/test/environment.mjs',
+  globalSetup: '<rootDir>/test/global_setup.mjs',
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],

@@ -13,28 +13,20 @@ class Block {
  public:
   uintptr_t begin = 0;
   size_t bytes = 0;
-  TF_Tensor* tensor = nullptr;  // owner of the memory; null: malloc's
-  int references = 1;           // guarded by the registry's mutex
+  int references = 1;  // guarded by the registry's mutex
 };
 
 namespace {
 
 struct Registry {
   std::mutex mutex;
-  std::multimap<uintptr_t, Block*> by_address;
+  std::map<uintptr_t, Block*> by_address;
 };
 
 Registry& TheRegistry() {
   // Never destroyed: TensorFlow may let go of a block while the process exits.
   static Registry* registry = new Registry();
   return *registry;
-}
-
-Block* Register(Block* block) {
-  Registry& registry = TheRegistry();
-  std::lock_guard<std::mutex> lock(registry.mutex);
-  registry.by_address.emplace(block->begin, block);
-  return block;
 }
 
 }  // namespace
@@ -45,15 +37,10 @@ Block* AllocateBlock(size_t bytes) {
   Block* block = new Block();
   block->begin = reinterpret_cast<uintptr_t>(memory);
   block->bytes = bytes;
-  return Register(block);
-}
-
-Block* WrapTensor(TF_Tensor* tensor) {
-  Block* block = new Block();
-  block->begin = reinterpret_cast<uintptr_t>(TF_TensorData(tensor));
-  block->bytes = TF_TensorByteSize(tensor);
-  block->tensor = tensor;
-  return Register(block);
+  Registry& registry = TheRegistry();
+  std::lock_guard<std::mutex> lock(registry.mutex);
+  registry.by_address.emplace(block->begin, block);
+  return block;
 }
 
 void* BlockData(Block* block) { return reinterpret_cast<void*>(block->begin); }
@@ -63,20 +50,9 @@ void ReleaseBlock(Block* block) {
     Registry& registry = TheRegistry();
     std::lock_guard<std::mutex> lock(registry.mutex);
     if (--block->references > 0) return;
-    auto range = registry.by_address.equal_range(block->begin);
-    for (auto it = range.first; it != range.second; ++it) {
-      if (it->second == block) {
-        registry.by_address.erase(it);
-        break;
-      }
-    }
+    registry.by_address.erase(block->begin);
   }
-  // Outside the lock: deleting a tensor may release another block.
-  if (block->tensor != nullptr) {
-    TF_DeleteTensor(block->tensor);
-  } else {
-    free(reinterpret_cast<void*>(block->begin));
-  }
+  free(reinterpret_cast<void*>(block->begin));
   delete block;
 }
 
@@ -85,16 +61,11 @@ Block* HoldBlock(const void* data, size_t bytes) {
   const uintptr_t begin = reinterpret_cast<uintptr_t>(data);
   std::lock_guard<std::mutex> lock(registry.mutex);
   auto it = registry.by_address.upper_bound(begin);
-  while (it != registry.by_address.begin()) {
-    --it;
-    Block* block = it->second;
-    if (begin + bytes <= block->begin + block->bytes) {
-      block->references++;
-      return block;
-    }
-    if (it->first != begin) break;  // blocks don't overlap, except when they start together
-  }
-  return nullptr;
+  if (it == registry.by_address.begin()) return nullptr;
+  Block* block = (--it)->second;
+  if (begin + bytes > block->begin + block->bytes) return nullptr;
+  block->references++;
+  return block;
 }
 
 }  // namespace tfgeo

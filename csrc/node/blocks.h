@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory that JavaScript and TensorFlow may both hold: aligned buffers made for JavaScript, and tensor data
-// read out without a copy. A block is freed when its last holder lets go, on whichever thread that is.
+// Memory that JavaScript and TensorFlow may both hold: aligned buffers made for JavaScript, used as tensors in
+// place. A block is freed when its last holder lets go, on whichever thread that is.
+//
+// The other direction, tensor data handed to JavaScript in place, was tried and left: Node frees such buffers only
+// between turns of the event loop, so a loop that reads tensors would grow without bound.
 #ifndef TFGEO_NODE_BLOCKS_H_
 #define TFGEO_NODE_BLOCKS_H_
 
 #include <cstddef>
-
-#include "tensorflow/c/tf_tensor.h"
 
 namespace tfgeo {
 
@@ -17,9 +18,6 @@ constexpr size_t kAlignment = 64;
 
 /** Uninitialised memory of `bytes` bytes, aligned to kAlignment; one reference, the caller's. */
 Block* AllocateBlock(size_t bytes);
-
-/** Takes over `tensor`, whose data becomes the block's; one reference, the caller's. */
-Block* WrapTensor(TF_Tensor* tensor);
 
 void* BlockData(Block* block);
 

@@ -3,7 +3,12 @@
 // whole process, so that the main addon, built without linking libtensorflow, serves any location of it.
 // (process.dlopen can't do this: it closes a library that does not register itself as an addon.)
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <cctype>
+#include <cstdio>
 #include <cstdlib>
 
 #include "napi_util.h"
@@ -11,14 +16,77 @@
 namespace tfgeo {
 namespace {
 
-/** openGlobal(path): dlopen with RTLD_NOW | RTLD_GLOBAL; throws the linker's message. */
-napi_value OpenGlobal(napi_env env, napi_callback_info info) {
-  auto [path] = Arguments<1>(env, info);
-  const std::string name = ToString(env, path, "path");
+/**
+ * Holds back what is written to stderr while it lives, then passes it on without TensorFlow's informational lines:
+ * its libraries write some from static initialisers, before any log level can be set.
+ */
+class StderrFilter {
+ public:
+  StderrFilter() {
+    const int buffer = memfd_create("tfgeo-stderr", MFD_CLOEXEC);
+    if (buffer < 0) return;
+    saved_ = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (saved_ >= 0 && dup2(buffer, STDERR_FILENO) >= 0) {
+      buffer_ = buffer;
+    } else {
+      close(buffer);
+    }
+  }
+
+  ~StderrFilter() {
+    if (saved_ < 0) return;
+    if (buffer_ >= 0) {
+      fflush(stderr);
+      dup2(saved_, STDERR_FILENO);
+      PassOn();
+      close(buffer_);
+    }
+    close(saved_);
+  }
+
+ private:
+  static bool IsInformational(const std::string& line) {
+    return line.rfind("WARNING: All log messages before absl::InitializeLog()", 0) == 0 ||
+           (line.size() > 5 && line[0] == 'I' && isdigit(line[1]) && isdigit(line[2]) && isdigit(line[3]));
+  }
+
+  void PassOn() {
+    lseek(buffer_, 0, SEEK_SET);
+    FILE* file = fdopen(dup(buffer_), "r");
+    if (file == nullptr) return;
+    char* text = nullptr;
+    size_t capacity = 0;
+    for (ssize_t length; (length = getline(&text, &capacity, file)) > 0;) {
+      if (!IsInformational(std::string(text, static_cast<size_t>(length)))) fwrite(text, 1, static_cast<size_t>(length), stderr);
+    }
+    free(text);
+    fclose(file);
+  }
+
+  int saved_ = -1;
+  int buffer_ = -1;
+};
+
+void OpenOrThrow(const std::string& path) {
   // Never closed: other libraries and threads of this process keep using it.
-  if (dlopen(name.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+  if (dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
     const char* reason = dlerror();
     throw Failure(reason ? reason : "dlopen failed", "TFGEO_DLOPEN");
+  }
+}
+
+/**
+ * openGlobal(path, quiet): dlopen with RTLD_NOW | RTLD_GLOBAL; throws the linker's message. `quiet` leaves out
+ * informational lines that the library writes while it is being opened.
+ */
+napi_value OpenGlobal(napi_env env, napi_callback_info info) {
+  auto [js_path, js_quiet] = Arguments<2>(env, info);
+  const std::string path = ToString(env, js_path, "path");
+  if (ToBool(env, js_quiet, "quiet")) {
+    StderrFilter filter;
+    OpenOrThrow(path);
+  } else {
+    OpenOrThrow(path);
   }
   return Undefined(env);
 }

@@ -313,17 +313,7 @@ napi_value ValuesOfHandle(napi_env env, TFE_TensorHandle* handle) {
     return list;
   }
   const napi_typedarray_type type = ArrayTypeOf(dtype);
-  napi_value buffer = nullptr;
-  if (bytes >= kShareAbove) {
-    Block* block = WrapTensor(tensor.release());
-    buffer = ExternalArrayBuffer(env, block, bytes);
-    if (buffer == nullptr) {
-      buffer = CopyToArrayBuffer(env, data, bytes);
-      ReleaseBlock(block);
-    }
-  } else {
-    buffer = CopyToArrayBuffer(env, data, bytes);
-  }
+  const napi_value buffer = CopyToArrayBuffer(env, data, bytes);
   napi_value result = nullptr;
   Check(env, napi_create_typedarray(env, type, bytes / ElementBytes(type), buffer, 0, &result));
   return result;

@@ -94,7 +94,8 @@ export interface NativeBinding extends TfjsBinding {
 
 /** The loader addon, `csrc/node/loader.cc`. */
 export interface LoaderBinding {
-  openGlobal(path: string): void;
+  /** @param quiet leave out what the library says while it is being opened, errors apart. */
+  openGlobal(path: string, quiet: boolean): void;
   setEnv(name: string, value: string): void;
   setLogLevel(level: number): boolean;
   hasSymbol(name: string): boolean;

@@ -28,13 +28,14 @@ export function loadNative(library: LibTensorFlow, addon: BuiltPart, logLevel: n
   const require = createRequire(import.meta.url);
   const [loaderPath, addonPath] = addon.files as [string, string];
   const loader = require(loaderPath) as LoaderBinding;
-  if (process.env.TF_CPP_MIN_LOG_LEVEL === undefined) loader.setEnv('TF_CPP_MIN_LOG_LEVEL', String(logLevel));
+  // What the user set in the environment wins.
+  const level = Number(process.env.TF_CPP_MIN_LOG_LEVEL ?? logLevel) || 0;
+  loader.setEnv('TF_CPP_MIN_LOG_LEVEL', String(level));
   try {
     const [framework, api] = library.libraries;
-    loader.openGlobal(framework);
-    // Now, because the second library already talks while it is being opened.
-    loader.setLogLevel(Number(process.env.TF_CPP_MIN_LOG_LEVEL ?? logLevel) || 0);
-    loader.openGlobal(api);
+    loader.openGlobal(framework, level > 0);
+    loader.setLogLevel(level);
+    loader.openGlobal(api, level > 0);
   } catch (error) {
     throw new LoadError((error as Error).message);
   }
