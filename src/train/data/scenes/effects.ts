@@ -11,7 +11,7 @@ interface Weather {
   /** 1 leaves differences of brightness as they are. */
   contrast: number;
   brightness: number;
-  /** Share of haze colour at the two ends of `direction`. */
+  /** Share of haze colour at the two ends of `direction`; alike enough to stay above 0 in the corners. */
   haze: readonly [near: number, far: number];
   hazeColour: Rgb;
   direction: number;
@@ -53,13 +53,12 @@ export function develop(canvas: Canvas, random: Random, difficulty: Difficulty):
   for (let y = 0, i = 0; y < height; y++) {
     let haze = near + (far - near) / 2 + (y - height / 2) * gy - (width / 2) * gx;
     for (let x = 0; x < width; x++, haze += gx) {
-      const h = Math.max(haze, 0);
       // Most of sensor noise is common to the channels.
       const common = noise[n++ & mask]! * weather.noise * 0.75;
       for (let c = 0; c < 3; c++, i++) {
         const v = data[i]! * weather.contrast + lift;
         const value =
-          v + (weather.hazeColour[c]! - v) * h + common + noise[n++ & mask]! * weather.noise * 0.5;
+          v + (weather.hazeColour[c]! - v) * haze + common + noise[n++ & mask]! * weather.noise * 0.5;
         out[i] = value < 0 ? 0 : value > 255 ? 255 : value + 0.5;
       }
     }
