@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import * as tf from '@tensorflow/tfjs';
-import { EXIT_CODES, UserError } from '../errors.js';
 import type { FlatStore, NamedValue } from './flat_store.js';
 
 /**
@@ -55,15 +54,12 @@ export class Ema {
     return this.store.read(this.slot);
   }
 
-  /** Restores what `state` gave; `source` names the file in errors. */
-  loadState(state: ReadonlyMap<string, NamedValue>, source: string): void {
-    this.store.check(this.slot, state, (problem) => {
-      throw new UserError(
-        `${source}: averaged weights do not fit the model: ${problem}. Start from the weights alone with --load.`,
-        EXIT_CODES.checkpoint,
-      );
-    });
-    this.store.write(this.slot, state);
+  /** Takes the model's present values as the averages: how a checkpoint's averages come back. */
+  capture(): void {
+    this.expectSwapped(false, 'capture');
+    const { store, slot } = this;
+    for (const bucket of store.buckets)
+      store.setSlot(bucket, slot, () => tf.clone(store.slot(bucket, 'param')));
   }
 
   private expectSwapped(expected: boolean, method: string): void {

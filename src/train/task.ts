@@ -2,6 +2,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import type { Module } from '../models/module.js';
 import type { Random } from '../random.js';
+import type { ParameterGroup } from './optimizer.js';
 
 /** A scalar loss and what it is made of. `total` is differentiated; `parts` are logged by name. */
 export interface TaskLoss {
@@ -19,7 +20,7 @@ export type Figures = Record<string, number>;
  * The loop makes that generator from the run's seed and the step's number, so batch `n` is the same whether the run was
  * interrupted or not, and the next batch can be prepared while a step computes. Noise a loss needs (denoising queries,
  * dropout masks) therefore belongs to the batch, and a pass through the data is ordered by `(seed, epoch)`, see
- * `epochOrder` in `data_order.ts`.
+ * `DataOrder`.
  */
 export interface TrainTask<B = unknown> {
   /** The whole model; its parameters and buffers make `model.safetensors`. */
@@ -33,6 +34,9 @@ export interface TrainTask<B = unknown> {
 
   /** Distinct trainable variables by name, usually `model.trainableParameters()` less what is frozen. */
   parameters(): Map<string, tf.Variable>;
+
+  /** Learning rate and weight decay by parameter; default: `defaultGroups` (groups.ts). */
+  parameterGroups?(): ParameterGroup[];
 
   /** Prepares batch number `step`, counted from 0. A pure function of `step` and `random`. */
   batch(step: number, random: Random): Promise<B>;

@@ -6,6 +6,7 @@ import { describe, expect, it } from '@jest/globals';
 import { Ajv } from 'ajv';
 import {
   CONFIG_KEYS,
+  checkTogether,
   configFromFlags,
   configTables,
   configToYaml,
@@ -13,6 +14,7 @@ import {
   flagName,
   mergeConfig,
   parseConfig,
+  type RunConfig,
   resolveConfig,
   toJsonSchema,
   toYargsOptions,
@@ -107,10 +109,17 @@ describe('resolveConfig', () => {
   });
 
   it('refuses keys that contradict each other', () => {
-    expect(() => mergeConfig({ resume: 'a', load: 'b' })).toThrow('resume and load exclude each other');
-    expect(() => mergeConfig({ schedule: 'step' })).toThrow('needs lrDropEvery');
-    expect(() => mergeConfig({ schedule: 'multi_step' })).toThrow('needs lrMilestones');
-    expect(() => mergeConfig({ mix: { scenes: 0 } })).toThrow('at least one dataset');
+    const check = (config: Partial<RunConfig>) => () => checkTogether(mergeConfig(config));
+    expect(check({ resume: 'a', load: 'b' })).toThrow('resume and load exclude each other');
+    expect(check({ schedule: 'step' })).toThrow('needs lrDropEvery');
+    expect(check({ schedule: 'multi_step' })).toThrow('needs lrMilestones');
+    expect(check({ mix: { scenes: 0 } })).toThrow('at least one dataset');
+    expect(check({})).not.toThrow();
+  });
+
+  it('lets steps given later undo epochs given earlier', () => {
+    expect(mergeConfig({ epochs: 3 }, { steps: 10 })).toMatchObject({ steps: 10, epochs: null });
+    expect(mergeConfig({ steps: 10 }, { epochs: 3 })).toMatchObject({ epochs: 3 });
   });
 
   it('suggests the recipe that was meant', () => {

@@ -52,18 +52,17 @@ export function checkTogether(config: RunConfig): void {
 
 /**
  * The defaults with each layer on top of the one before. Names inside a record are set one by one, so that a recipe's
- * other loss weights survive when a flag sets one of them.
+ * other loss weights survive when a flag sets one of them. A layer that sets `steps` alone undoes an earlier `epochs`.
  */
 export function mergeConfig(...layers: readonly Partial<RunConfig>[]): RunConfig {
   const merged: Record<string, unknown> = { ...defaultConfig() };
   for (const layer of layers) {
+    if (layer.steps !== undefined) merged.epochs = null;
     for (const [key, value] of Object.entries(layer)) {
       if (value === undefined) continue;
       const before = merged[key];
       merged[key] = isRecord(before) && isRecord(value) ? { ...before, ...value } : value;
     }
   }
-  const config = merged as RunConfig;
-  checkTogether(config);
-  return config;
+  return merged as RunConfig;
 }
