@@ -35,15 +35,19 @@ const SPACE_AFTER = /^\p{White_Space}*/u;
  * @param vocabulary of the model, whose ids count for tokens that are in both
  */
 export function readAddedTokens(node: JsonNode, vocabulary: ReadonlyMap<string, number>): AddedToken[] {
-  return node.items().map((item) => ({
-    id: vocabulary.get(item.field('content').string()) ?? item.field('id').count(),
-    content: item.field('content').string(),
-    singleWord: item.field('single_word').boolean(false),
-    lstrip: item.field('lstrip').boolean(false),
-    rstrip: item.field('rstrip').boolean(false),
-    normalized: item.field('normalized').boolean(true),
-    special: item.field('special').boolean(false),
-  }));
+  return node.items().map((item) => {
+    const id = item.field('id').count();
+    const content = item.field('content').string();
+    return {
+      id: vocabulary.get(content) ?? id,
+      content,
+      singleWord: item.field('single_word').boolean(false),
+      lstrip: item.field('lstrip').boolean(false),
+      rstrip: item.field('rstrip').boolean(false),
+      normalized: item.field('normalized').boolean(true),
+      special: item.field('special').boolean(false),
+    };
+  });
 }
 
 /** Finds tokens in pieces of text; where several begin at one place the longest is taken. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFile } from 'node:fs/promises';
 import { EXIT_CODES, UserError } from '../../errors.js';
-import { errorCode } from '../../files.js';
 import { type AddedToken, readAddedTokens, TokenFinder } from './added_tokens.js';
 import { AlignedText } from './aligned_text.js';
 import { BpeModel } from './bpe.js';
@@ -95,7 +94,8 @@ export class Tokenizer {
     try {
       text = await readFile(path, 'utf8');
     } catch (error) {
-      const reason = errorCode(error) === 'ENOENT' ? 'there is no such file' : 'it cannot be read';
+      const reason =
+        (error as { code?: unknown }).code === 'ENOENT' ? 'there is no such file' : 'it cannot be read';
       throw new UserError(`tokenizer ${path}: ${reason}`, EXIT_CODES.data, { cause: error });
     }
     let json: unknown;
