@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { SwinBackbone, swinConfig } from '../../src/models/backbones/index.js';
-import { SwinBackboneLayer } from '../../src/models/tf_layers.js';
+import { SwinBackboneLayer } from '../../src/models/tf_layers/backbone.js';
 import { registerFileHandlers } from '../../src/models/weights/file_io.js';
 
 const SETTINGS = {

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as tf from '@tensorflow/tfjs';
-import { SwinBackbone, swinConfig } from './backbones/index.js';
-import type { LayerKind, LayerSettings, LayerShape } from './layer_adapter.js';
-import { registerModuleLayer } from './layer_adapter.js';
-
-// One row per public part. The settings of a layer are the plain values its module is built from.
+import { SwinBackbone, swinConfig } from '../backbones/index.js';
+import type { LayerKind, LayerSettings, LayerShape } from '../layer_adapter.js';
+import { registerModuleLayer } from '../layer_adapter.js';
 
 /** Input: pixels `[batch, H, W, 3]`. Outputs: a map per wanted stage, `[batch, H / stride, W / stride, channels]`. */
 const SWIN_BACKBONE: LayerKind<SwinBackbone> = {
