@@ -72,14 +72,17 @@ napi_value ExecuteOp(napi_env env, napi_callback_info info) {
   Status status;
   const OpPtr op(TFE_NewOp(EagerContext(), name.c_str(), status.get()));
   status.ThrowUnlessOk(name);
-  SetAttributes(env, keys, js_attributes, op.get());
 
+  // Inputs before attributes: TensorFlow then infers types from the inputs and lets them prevail, which the kernels
+  // count on (Mean of tfjs-node names the type of what it was given, but passes it cast to float).
   const uint32_t inputs = ArrayLength(env, js_inputs, "input ids");
   for (uint32_t i = 0; i < inputs; i++) {
     TFE_TensorHandle* handle = environment.tensors.Get(ToInt64(env, Element(env, js_inputs, i), "an input id"));
     TFE_OpAddInput(op.get(), handle, status.get());
     status.ThrowUnlessOk(name);
   }
+
+  SetAttributes(env, keys, js_attributes, op.get());
 
   const int64_t wanted = ToInt64(env, js_count, "number of outputs");
   if (wanted < 0 || wanted > 100000) throw Failure("number of outputs must be between 0 and 100000");

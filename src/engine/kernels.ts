@@ -33,17 +33,21 @@ function bundlePath(): string {
   return join(packageRoot(), 'dist', 'vendor', 'tfjs_node_kernels.cjs');
 }
 
-/** tfjs-node's kernels and backend class. In a source checkout the bundle is made when it is missing. */
-export async function loadKernelsBundle(): Promise<KernelsBundle> {
-  if (!existsSync(bundlePath())) {
-    const tool = join(packageRoot(), 'tools', 'bundle_kernels.mjs');
-    const result = await runCommand(process.execPath, [tool]);
-    if (result.status !== 0) {
-      throw new UserError(
-        `dist/vendor is missing and could not be made (${lastLine(result.stderr)})`,
-        EXIT_CODES.engine,
-      );
-    }
+/** Makes sure the bundle is there. In a source checkout it is made when it is missing. */
+export async function ensureKernelsBundle(): Promise<void> {
+  if (existsSync(bundlePath())) return;
+  const tool = join(packageRoot(), 'tools', 'bundle_kernels.mjs');
+  const result = await runCommand(process.execPath, [tool]);
+  if (result.status !== 0) {
+    throw new UserError(
+      `dist/vendor is missing and could not be made (${lastLine(result.stderr)})`,
+      EXIT_CODES.engine,
+    );
   }
+}
+
+/** tfjs-node's kernels and backend class. */
+export async function loadKernelsBundle(): Promise<KernelsBundle> {
+  await ensureKernelsBundle();
   return createRequire(import.meta.url)(bundlePath()) as KernelsBundle;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { rmSync } from 'node:fs';
 import { EXIT_CODES, UserError } from '../errors.js';
-import { loadKernelsBundle } from './kernels.js';
+import { ensureKernelsBundle } from './kernels.js';
 import {
   type Attempt,
   cachedFolder,
@@ -44,7 +44,7 @@ export async function setup(options: SetupOptions = {}): Promise<SetupReport> {
   if (options.refresh) forgetPython();
   const { library, attempts } = await provideLibrary(true, say);
   const addon = await provideAddon(library, true, say, options.refresh);
-  await loadKernelsBundle();
+  await ensureKernelsBundle();
   const ops = hasSources('ops') ? await provideOps(library, addon, say, options.refresh) : null;
   if (options.prebuild) keepAsPrebuilt(ops === null ? [addon] : [addon, ops]);
   return { library, addon, ops, attempts };
