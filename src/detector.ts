@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import { UserError } from './errors.js';
 import {
@@ -11,6 +10,7 @@ import {
   type Raster,
   type RgbImage,
 } from './geo/index.js';
+import { BUNDLED_MODEL } from './models/bundled.js';
 import { type LoadedModel, loadModelFolder } from './models/model_folder.js';
 import { postprocess } from './models/postprocess.js';
 import { disposeBatch, prepareBatch } from './models/preprocess.js';
@@ -53,14 +53,6 @@ export interface DetectResult {
 
 /** Pictures up to this many times the training size are looked at in one piece. */
 const WHOLE_UP_TO = 1.5;
-
-/** The checkpoint that comes with the package. */
-export const BUNDLED_MODEL = fileURLToPath(new URL(findBundled(), import.meta.url));
-
-/** From `src/` in a checkout, from `dist/src/` in the package. */
-function findBundled(): string {
-  return import.meta.url.includes('/dist/src/') ? '../../models/mdetr-g-tiny' : '../models/mdetr-g-tiny';
-}
 
 /** A loaded model that answers sentences about pictures. Make one with `load`. */
 export class Detector {

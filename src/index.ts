@@ -11,7 +11,6 @@
  * ```
  */
 export {
-  BUNDLED_MODEL,
   type DetectOptions,
   Detector,
   type DetectResult,
@@ -21,4 +20,5 @@ export {
 export { currentEngine, type EngineInfo, type ReadyOptions, ready, setup } from './engine/index.js';
 export { EXIT_CODES, UserError } from './errors.js';
 export * from './geo/index.js';
+export { BUNDLED_MODEL } from './models/bundled.js';
 export { type ModelConfig, PRESETS, preset } from './models/config.js';

@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
+import { iouXyxy } from '../../geo/index.js';
 import type { ModelConfig } from '../../models/config.js';
 import type { MdetrG } from '../../models/mdetr_g.js';
 import { type Detection, postprocess } from '../../models/postprocess.js';
@@ -45,12 +46,25 @@ export interface GroundingBatch {
 export interface GroundingEvaluation {
   figures: GroundedFigures;
   swapped: GroundedFigures;
+  /** The same boxes ranked by their best overlap with the truth: what a perfect reading of the words would reach. */
+  ceiling: GroundedFigures;
 }
 
 /** Pictures evaluated at once. */
 const EVALUATION_BATCH = 8;
 /** Pictures drawn by `samples`. */
 const SAMPLE_PICTURES = 6;
+
+/** The predictions with their best overlap with any truth as score. */
+function rankedByOverlap(sample: GroundedSample): GroundedSample {
+  return {
+    ...sample,
+    predictions: sample.predictions.map(({ box }) => ({
+      box,
+      score: Math.max(0, ...sample.truth.map((truth) => iouXyxy(box, truth))),
+    })),
+  };
+}
 
 /** Training of a text-conditioned detector on pictures with sentences. */
 export class GroundingTask implements TrainTask<GroundingBatch> {
@@ -145,9 +159,11 @@ export class GroundingTask implements TrainTask<GroundingBatch> {
     const samples = await this.loadEvaluation(limit);
     const captions = samples.map(({ caption }) => caption);
     const others = captions.map((_, i) => captions[(i + 1) % captions.length]!);
+    const predicted = await this.predict(samples, captions);
     return {
-      figures: evaluateGrounded(await this.predict(samples, captions)),
+      figures: evaluateGrounded(predicted),
       swapped: evaluateGrounded(await this.predict(samples, others)),
+      ceiling: evaluateGrounded(predicted.map(rankedByOverlap)),
     };
   }
 

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Options, PositionalOptions } from 'yargs';
+
+/** Parsed flags by name, as typed (`batch-size`) and in camel case. */
+export type Flags = Readonly<Record<string, unknown>>;
+
+/** One command of `tfgeo-train`. Commands parse, call the library and print; they compute nothing themselves. */
+export interface Command {
+  name: string;
+  /** yargs' form: `detect <image>`. */
+  usage: string;
+  about: string;
+  positionals?: Readonly<Record<string, PositionalOptions>>;
+  options: Record<string, Options>;
+  /** @returns exit code */
+  run(flags: Flags): Promise<number>;
+}
+
+/** Flags that choose the engine, for every command that computes. */
+export const ENGINE_OPTIONS: Record<string, Options> = {
+  engine: {
+    describe: 'What computes; auto = the best one present',
+    choices: ['auto', 'tensorflow', 'wasm', 'cpu'],
+    default: 'auto',
+    group: 'Machine',
+  },
+  threads: {
+    describe: 'Threads to compute with; 0 = all cores',
+    type: 'number',
+    default: 0,
+    group: 'Machine',
+  },
+};

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type EngineInfo, type ReadyOptions, ready } from '../../src/engine/index.js';
+import type { Flags } from './command.js';
+
+/** Starts the engine that `--engine` and `--threads` ask for. */
+export function startEngine(flags: Flags): Promise<EngineInfo> {
+  const threads = Number(flags.threads ?? 0);
+  return ready({
+    engine: (flags.engine ?? 'auto') as NonNullable<ReadyOptions['engine']>,
+    ...(threads > 0 ? { intraThreads: threads } : {}),
+  });
+}

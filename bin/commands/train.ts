@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+import { EXIT_CODES } from '../../src/errors.js';
+import { configToYaml, resolveConfig, toYargsOptions } from '../../src/train/config.js';
+import { buildGroundingTask } from '../../src/train/grounding/build_task.js';
+import { runTraining } from '../../src/train/run.js';
+import type { Command } from './command.js';
+import { startEngine } from './engine.js';
+
+/** `tfgeo-train train`: its flags are the keys of the run's configuration. */
+export const train: Command = {
+  name: 'train',
+  usage: 'train',
+  about: 'Train a detector, or continue a run',
+  options: {
+    config: { describe: 'YAML or JSON file of configuration keys', type: 'string', requiresArg: true },
+    'print-config': { describe: 'Print the resolved configuration as YAML and stop', type: 'boolean' },
+    ...toYargsOptions(),
+  },
+  async run(flags) {
+    const file = flags.config as string | undefined;
+    const config = await resolveConfig({ flags, ...(file === undefined ? {} : { file }) });
+    if (flags['print-config']) {
+      process.stdout.write(configToYaml(config));
+      return EXIT_CODES.ok;
+    }
+    await startEngine({ engine: config.engine, threads: config.threads });
+    const result = await runTraining(config, { makeTask: buildGroundingTask });
+    return result.interrupted ? EXIT_CODES.interrupted : EXIT_CODES.ok;
+  },
+};

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFile } from 'node:fs/promises';
+import { buildModel } from '../../models/build.js';
+import { BUNDLED_TOKENIZER } from '../../models/bundled.js';
+import { type ModelConfig, preset } from '../../models/config.js';
+import type { MdetrG } from '../../models/mdetr_g.js';
+import { loadModelFolder } from '../../models/model_folder.js';
+import { Tokenizer } from '../../models/text/index.js';
+import type { RunConfig } from '../config/schema.js';
+import { openDataset } from '../data/index.js';
+import type { Dataset } from '../data/types.js';
+import { DEFAULT_WEIGHTS, type GroundingWeights } from './criterion.js';
+import { GroundingTask, type WeightedDataset } from './task.js';
+
+interface ModelParts {
+  model: MdetrG;
+  config: ModelConfig;
+  tokenizer: Tokenizer;
+  tokenizerJson: string;
+}
+
+/** The training task that a run's configuration describes. */
+export async function buildGroundingTask(config: RunConfig): Promise<GroundingTask> {
+  const parts = config.load === null ? await freshModel(config) : await loadModelFolder(config.load);
+  return new GroundingTask({
+    ...parts,
+    train: await trainingSets(config),
+    evaluation: await evaluationSet(config),
+    batchSize: config.batchSize,
+    weights: lossWeights(config),
+    denoising: config.denoisingWeight > 0,
+  });
+}
+
+async function freshModel(config: RunConfig): Promise<ModelParts> {
+  const tokenizerJson = await readFile(BUNDLED_TOKENIZER, 'utf8');
+  const tokenizer = Tokenizer.fromJson(JSON.parse(tokenizerJson), BUNDLED_TOKENIZER);
+  const model: ModelConfig = { ...preset(config.model), ...(config.modelOverrides as Partial<ModelConfig>) };
+  model.imageSize = config.imageSize;
+  model.text = { ...model.text, config: { ...model.text.config, vocab_size: tokenizer.vocabularySize } };
+  return { model: buildModel(model, config.seed), config: model, tokenizer, tokenizerJson };
+}
+
+/** The datasets to train on: those of `mix`, or the one of `data`. */
+async function trainingSets(config: RunConfig): Promise<WeightedDataset[]> {
+  const mix = Object.entries(config.mix).filter(([, weight]) => weight > 0);
+  const wanted: [string, number][] = mix.length > 0 ? mix : [[config.data, 1]];
+  return Promise.all(
+    wanted.map(async ([name, weight]) => ({
+      weight,
+      dataset: await open(config, name, config.split, config.trainSize),
+    })),
+  );
+}
+
+function evaluationSet(config: RunConfig): Promise<Dataset> {
+  return open(config, config.evalData ?? config.data, config.evalSplit, config.evalLimit);
+}
+
+function open(config: RunConfig, name: string, split: string, length: number): Promise<Dataset> {
+  return openDataset(name, {
+    split,
+    size: config.imageSize,
+    augment: config.augment,
+    ...(length > 0 ? { length } : {}),
+    ...(config.dataPath === null ? {} : { path: config.dataPath }),
+  });
+}
+
+function lossWeights(config: RunConfig): GroundingWeights {
+  return {
+    ...DEFAULT_WEIGHTS,
+    dense: config.denseWeight,
+    denoising: config.denoisingWeight,
+    ...(config.lossWeights as Partial<GroundingWeights>),
+  };
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+import { loadModelFolder } from '../../models/model_folder.js';
+import { openDataset } from '../data/index.js';
+import { DEFAULT_WEIGHTS } from './criterion.js';
+import { type GroundingEvaluation, GroundingTask } from './task.js';
+
+export interface EvaluationRequest {
+  /** Model folder. */
+  folder: string;
+  /** Dataset by name. */
+  data: string;
+  /** Where it lies, for datasets that are files. */
+  path: string | null;
+  split: string;
+  /** Pictures; 0 = all. */
+  limit: number;
+}
+
+/** Evaluates a saved model on a dataset, with its own sentences and with swapped ones. */
+export async function evaluateModel(
+  request: EvaluationRequest,
+): Promise<GroundingEvaluation & { description: string }> {
+  const loaded = await loadModelFolder(request.folder);
+  const evaluation = await openDataset(request.data, {
+    split: request.split,
+    size: loaded.config.imageSize,
+    augment: false,
+    ...(request.limit > 0 ? { length: request.limit } : {}),
+    ...(request.path === null ? {} : { path: request.path }),
+  });
+  const task = new GroundingTask({
+    ...loaded,
+    train: [],
+    evaluation,
+    batchSize: 1,
+    weights: DEFAULT_WEIGHTS,
+    denoising: false,
+  });
+  try {
+    const limit = request.limit > 0 ? request.limit : evaluation.length;
+    const count = Math.min(limit, evaluation.length);
+    return {
+      ...(await task.evaluateBoth(limit)),
+      description: `${request.folder} on ${evaluation.name}, ${count} pictures`,
+    };
+  } finally {
+    task.dispose();
+  }
+}
