@@ -59,7 +59,7 @@ function weighted(x: tf.Tensor, weight: tf.Tensor | null): tf.Tensor {
 }
 
 /** `x^n`, without the slow general power where n is 0, 1 or 2. */
-function power(x: tf.Tensor, n: number): tf.Tensor {
+export function power(x: tf.Tensor, n: number): tf.Tensor {
   if (n === 0) return tf.onesLike(x);
   if (n === 1) return x;
   return n === 2 ? tf.square(x) : tf.pow(x, n);

@@ -6,7 +6,7 @@ import { linearAssignment } from '../../ops/index.js';
 import { noGrad } from '../../ops/no_grad.js';
 import type { StackedOutputs } from './context.js';
 import type { FocalOptions } from './focal.js';
-import { FOCAL_DEFAULTS } from './focal.js';
+import { FOCAL_DEFAULTS, power } from './focal.js';
 
 /** How well a query's logits fit a target's words or class. Rows of CLASS_COSTS. */
 export type ClassCostName = 'softmax-token' | 'focal-token' | 'softmax-class' | 'focal-class';
@@ -56,8 +56,8 @@ function focalCost(logits: tf.Tensor3D, map: tf.Tensor3D, { alpha, gamma }: Foca
   const tiny = 1e-8; // in the logarithms, as in every public implementation
   const p = tf.sigmoid(logits);
   const q = tf.sub(1, p);
-  const ifPositive = tf.mul(tf.mul(-alpha, tf.pow(q, gamma)), tf.log(tf.add(p, tiny)));
-  const ifNegative = tf.mul(tf.mul(alpha - 1, tf.pow(p, gamma)), tf.log(tf.add(q, tiny)));
+  const ifPositive = tf.mul(tf.mul(-alpha, power(q, gamma)), tf.log(tf.add(p, tiny)));
+  const ifNegative = tf.mul(tf.mul(alpha - 1, power(p, gamma)), tf.log(tf.add(q, tiny)));
   return tf.matMul(tf.sub(ifPositive, ifNegative) as tf.Tensor3D, map, false, true);
 }
 
