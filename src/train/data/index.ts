@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+import { stat } from 'node:fs/promises';
+import { extname } from 'node:path';
+import { didYouMean, EXIT_CODES, UserError } from '../../errors.js';
+import type { Dataset } from './types.js';
+import type { DataProblems } from './validate.js';
+
+export { captionFromLabels, readableLabel } from './label_captions.js';
+export type { Dataset, GroundedObject, Sample } from './types.js';
+export { assertNoErrors, type DataProblems, validateObjects } from './validate.js';
+
+/** How a data set is opened; each format takes what it has use for. */
+export interface OpenDatasetOptions {
+  /** File or folder, for formats that have one. */
+  path?: string | null;
+  /** Part of the data, for sets that know theirs. */
+  split?: string;
+  /** Side of the pictures, for sets that cut or make their own. */
+  imageSize?: number;
+  /** Samples of a set that is made, not read. */
+  length?: number;
+  seed?: number;
+  augment?: boolean;
+  /** Refuse a set with bad records instead of leaving them out. */
+  strict?: boolean;
+}
+
+/** A dataset that may know what was wrong with its files. */
+export type OpenedDataset = Dataset & { problems?: DataProblems };
+
+/** A data set format; its row in DATASETS is all that the trainer and the commands need to know. */
+export interface DatasetFormat {
+  name: string;
+  description: string;
+  /** Parts it is divided in; null when a path is one part. */
+  splits: readonly string[] | null;
+  needsPath: boolean;
+  open(options: OpenDatasetOptions): Promise<OpenedDataset>;
+}
+
+/** Data set formats. Their code is loaded when it is first used. */
+export const DATASETS: readonly DatasetFormat[] = [
+  {
+    name: 'scenes',
+    description: 'made overhead scenes with referring sentences',
+    splits: ['train', 'val', 'test'],
+    needsPath: false,
+    open: async ({ split, imageSize, length, seed, augment }) => {
+      const { SceneDataset } = await import('./scenes/index.js');
+      return new SceneDataset({
+        split: (split ?? 'train') as 'train' | 'val' | 'test',
+        length: length !== undefined && length > 0 ? length : split === 'train' ? 100_000 : 200,
+        ...(imageSize === undefined ? {} : { size: imageSize }),
+        ...(seed === undefined ? {} : { seed }),
+        ...(augment === undefined ? {} : { augment }),
+      });
+    },
+  },
+  {
+    name: 'neon',
+    description: 'tree crowns in NEON airborne pictures, 0.1 m (got from the package deepforest)',
+    splits: ['train', 'val', 'test'],
+    needsPath: false,
+    open: async ({ split, imageSize, augment }) => {
+      const { NeonDataset } = await import('./neon.js');
+      return NeonDataset.open({
+        split: (split ?? 'train') as 'train' | 'val' | 'test',
+        ...(imageSize === undefined ? {} : { size: imageSize }),
+        ...(augment === undefined ? {} : { augment }),
+      });
+    },
+  },
+  {
+    name: 'coco',
+    description: 'COCO instances JSON, also with captions and tokens_positive (MDETR)',
+    splits: null,
+    needsPath: true,
+    open: async (options) => {
+      const { openCoco } = await import('./coco.js');
+      return openCoco(options.path!, pick(options));
+    },
+  },
+  {
+    name: 'voc',
+    description: 'PASCAL VOC XML: one file or a folder',
+    splits: null,
+    needsPath: true,
+    open: async (options) => {
+      const { openVoc } = await import('./voc.js');
+      return openVoc(options.path!, pick(options));
+    },
+  },
+];
+
+function pick({ strict, augment }: OpenDatasetOptions): { strict?: boolean; augment?: boolean } {
+  return { ...(strict === undefined ? {} : { strict }), ...(augment === undefined ? {} : { augment }) };
+}
+
+/**
+ * Opens a data set by the name of its format.
+ *
+ * @throws UserError for an unknown name or split, a missing path, or files that cannot be used
+ */
+export async function openDataset(name: string, options: OpenDatasetOptions = {}): Promise<OpenedDataset> {
+  const format = DATASETS.find((row) => row.name === name);
+  if (format === undefined) {
+    const names = DATASETS.map((row) => row.name);
+    const guess = didYouMean(name, names);
+    throw new UserError(
+      `unknown dataset '${name}'${guess === null ? '' : `, did you mean '${guess}'?`} (known: ${names.join(', ')})`,
+    );
+  }
+  if (format.needsPath && !options.path) {
+    throw new UserError(`dataset '${name}' lies in files: say where with dataPath (--data-path)`);
+  }
+  if (format.splits !== null && options.split !== undefined && !format.splits.includes(options.split)) {
+    const guess = didYouMean(options.split, format.splits);
+    throw new UserError(
+      `dataset '${name}' has no split '${options.split}'${guess === null ? '' : `, did you mean '${guess}'?`} ` +
+        `(known: ${format.splits.join(', ')})`,
+    );
+  }
+  const dataset = await format.open(options);
+  if (dataset.length === 0) {
+    throw new UserError(
+      `${dataset.name}: holds no usable picture; run tfgeo-train inspect on it`,
+      EXIT_CODES.data,
+    );
+  }
+  return dataset;
+}
+
+/** The format that a path looks like: `.json` is COCO, `.xml` or a folder VOC; null when it cannot be told. */
+export async function guessDatasetFormat(path: string): Promise<string | null> {
+  const extension = extname(path).toLowerCase();
+  if (extension === '.json') return 'coco';
+  if (extension === '.xml') return 'voc';
+  const info = await stat(path).catch(() => null);
+  return info?.isDirectory() ? 'voc' : null;
+}
