@@ -59,7 +59,7 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  const isUsers = error instanceof UserError || error instanceof TypeError;
+  const isUsers = [UserError, TypeError, RangeError].some((kind) => error instanceof kind);
   console.error(isUsers ? error.message : error);
   process.exitCode = error instanceof UserError ? error.exitCode : EXIT_CODES.usage;
 });
