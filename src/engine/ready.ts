@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import { EXIT_CODES, UserError } from '../errors.js';
+import { registerFileHandlers } from './file_io.js';
 import type { Attempt } from './libtensorflow.js';
 import { SetupError, sayOnStderr } from './setup.js';
 import { startTensorFlow } from './tensorflow_engine.js';
@@ -36,6 +37,7 @@ export async function ready(options: ReadyOptions = {}): Promise<EngineInfo> {
   starting = start(wanted, options);
   try {
     current = await starting;
+    registerFileHandlers();
     return current;
   } finally {
     starting = null;

@@ -80,9 +80,6 @@ async function registerBackend(binding: NativeBinding): Promise<void> {
       () => new bundle.backend.NodeJSKernelBackend(binding, 'tfgeo'),
       PRIORITY,
     );
-    // model.save('file://...') and tf.loadLayersModel('file://...')
-    tf.io.registerLoadRouter(bundle.fileSystem.nodeFileSystemRouter);
-    tf.io.registerSaveRouter(bundle.fileSystem.nodeFileSystemRouter);
   }
   await tf.setBackend(TENSORFLOW_BACKEND);
   await tf.ready();

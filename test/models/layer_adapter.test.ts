@@ -4,9 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
+import { ready } from '../../src/engine/index.js';
 import { SwinBackbone, swinConfig } from '../../src/models/backbones/index.js';
 import { SwinBackboneLayer } from '../../src/models/tf_layers/backbone.js';
-import { registerFileHandlers } from '../../src/models/weights/file_io.js';
+
+beforeAll(async () => {
+  await ready();
+});
 
 const SETTINGS = {
   embed_dim: 8,
@@ -18,7 +22,6 @@ const SETTINGS = {
 };
 const folder = mkdtempSync(join(tmpdir(), 'tfgeo layers-'));
 afterAll(() => rmSync(folder, { recursive: true }));
-beforeAll(() => registerFileHandlers());
 
 /** A picture to one number, through both maps of a Swin backbone. */
 function smallModel(): tf.LayersModel {

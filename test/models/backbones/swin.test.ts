@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
+import { type EngineId, ready } from '../../../src/engine/index.js';
 import {
   buildBackbone,
   loadSwinBackbone,
@@ -54,12 +55,18 @@ function outputs(
   return result;
 }
 
-describe.each(cases)('fixture $name', ({ kind, config, files, tensors }) => {
+const ENGINES: EngineId[] = ['cpu', 'tensorflow'];
+const runs = ENGINES.flatMap((engine) => cases.map((entry) => ({ engine, ...entry })));
+
+describe.each(runs)('fixture $name on engine $engine', ({ engine, kind, config, files, tensors }) => {
+  beforeAll(async () => {
+    await ready({ engine });
+  });
   const stored = readSafetensorsSync(join(FIXTURES, files[0]!));
   const folder = join(FIXTURES, config.model);
   const load = async () =>
     kind === 'backbone' ? (await loadSwinBackbone(folder)).backbone : (await loadSwinModel(folder)).model;
-  const pixels = toTensor(stored.get('in/pixel_values')!).transpose([0, 2, 3, 1]) as tf.Tensor4D;
+  const pixels = () => toTensor(stored.get('in/pixel_values')!).transpose([0, 2, 3, 1]) as tf.Tensor4D;
   const expectWithin = (name: string, { data, shape }: { data: ArrayLike<number>; shape: number[] }) => {
     const wanted = stored.get(name)!;
     expect([name, shape]).toEqual([name, wanted.shape]);
@@ -73,7 +80,7 @@ describe.each(cases)('fixture $name', ({ kind, config, files, tensors }) => {
 
   it('has its outputs and inner values', async () => {
     const network = await load();
-    const got = outputs(network, pixels, new Map());
+    const got = outputs(network, pixels(), new Map());
     for (const name of wanted.filter((key) => !key.startsWith('grad/'))) {
       const tensor = got.get(name);
       expect([name, tensor !== undefined]).toEqual([name, true]);
@@ -92,7 +99,7 @@ describe.each(cases)('fixture $name', ({ kind, config, files, tensors }) => {
       });
       return tf.addN(parts) as tf.Scalar;
     };
-    const variable = tf.variable(pixels);
+    const variable = tf.variable(pixels());
     const { grads } = tf.variableGrads(loss);
     for (const name of wanted.filter((key) => key.startsWith('grad/'))) {
       const own = name.slice('grad/'.length);
@@ -106,6 +113,10 @@ describe.each(cases)('fixture $name', ({ kind, config, files, tensors }) => {
       expectWithin(name, inFile);
     }
   });
+});
+
+beforeAll(async () => {
+  await ready();
 });
 
 const SMALL = { embed_dim: 8, depths: [2, 2], num_heads: [2, 2], window_size: 4, mlp_ratio: 2 };

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import { describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
+import { ready } from '../../../src/engine/index.js';
 import { RelativePositions } from '../../../src/models/backbones/window_attention.js';
 import { PlanCache, WindowPlan } from '../../../src/models/backbones/window_plan.js';
 
 const numbered = (n: number) => tf.range(1, n + 1).reshape([n, 1]) as tf.Tensor2D;
+
+beforeAll(async () => {
+  await ready();
+});
 
 describe('WindowPlan', () => {
   it('cuts, shifts and pads as the picture shows', () => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
+import { type EngineId, ready } from '../../../src/engine/index.js';
 import { gelu, layerNorm, linearRows, relu } from '../../../src/models/layers/fused.js';
 
 /** Values and gradients of two functions of the same inputs, as flat lists. */
@@ -26,7 +27,13 @@ function expectClose([got, wanted]: [number[], number[]], tolerance = 2e-5): voi
 
 const normal = (shape: number[], seed: number) => tf.randomNormal(shape, 0.3, 1, 'float32', seed);
 
-describe('functions with gradients of their own equal plain ones', () => {
+const ENGINES: EngineId[] = ['cpu', 'tensorflow'];
+
+describe.each(ENGINES)('functions with gradients of their own equal plain ones on engine %s', (engine) => {
+  beforeAll(async () => {
+    await ready({ engine });
+  });
+
   it.each([[[5, 7]], [[2, 3, 4]], [[1, 1]]])('layerNorm of %p', (shape) => {
     const channels = shape.at(-1)!;
     const inputs = [normal(shape, 1), normal([channels], 2), normal([channels], 3)];

@@ -2,10 +2,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
+import { ready } from '../../../src/engine/index.js';
 import { RobertaEncoderLayer } from '../../../src/models/tf_layers/text.js';
-import { registerFileHandlers } from '../../../src/models/weights/file_io.js';
+
+beforeAll(async () => {
+  await ready();
+});
 
 const SETTINGS = {
   vocab_size: 20,
@@ -22,7 +26,6 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('RobertaEncoderLayer', () => {
   it('reads ids and mask in a model that is trained, saved and loaded', async () => {
-    registerFileHandlers();
     const ids = tf.input({ shape: [6], dtype: 'int32' });
     const mask = tf.input({ shape: [6] });
     const hidden = new RobertaEncoderLayer({ settings: SETTINGS }).apply([ids, mask]) as tf.SymbolicTensor;

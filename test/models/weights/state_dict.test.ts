@@ -2,8 +2,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
+import { ready } from '../../../src/engine/index.js';
 import { Conv2d, Linear } from '../../../src/models/layers/basic.js';
 import { Module } from '../../../src/models/module.js';
 import { readHuggingFace } from '../../../src/models/weights/huggingface.js';
@@ -35,6 +36,10 @@ class Small extends Module {
     });
   }
 }
+
+beforeAll(async () => {
+  await ready();
+});
 
 const counting = (n: number) => Float32Array.from({ length: n }, (_, i) => i + 1);
 
