@@ -6,6 +6,9 @@
  */
 export type { DeviceInfo, OpAttr, OpAttrValue, TensorMetadata, TfDtypeName } from './binding.js';
 export { TF_DTYPE } from './binding.js';
+export { type DoctorReport, doctor, formatDoctor } from './doctor.js';
+export { fileHandler, registerFileHandlers } from './file_io.js';
+export type { CpuInfo, GpuInfo } from './hardware.js';
 export type { Attempt, Source } from './libtensorflow.js';
 export { opAttr } from './op_attr.js';
 export { currentEngine, hasNativeOps, ready } from './ready.js';

@@ -143,34 +143,48 @@ async function askPython(): Promise<{ where: string; found: LibTensorFlow | stri
   return { where: 'the tensorflow package of python3', found: 'there is no python3 on PATH' };
 }
 
+/** Every place on this machine, in the design's order; each is looked at when its turn comes. */
+const PLACES: readonly [Source, () => Promise<{ where: string; found: LibTensorFlow | string }>][] = [
+  [
+    'TFGEO_LIBTENSORFLOW',
+    async () => {
+      const where = process.env.TFGEO_LIBTENSORFLOW ?? '';
+      return { where, found: where ? inspectFolder(where, 'TFGEO_LIBTENSORFLOW', null) : 'it is not set' };
+    },
+  ],
+  ['python', askPythonRemembered],
+  ['cache', async () => ({ where: cachedFolder(), found: inspectCache() })],
+];
+
 /**
- * Looks for a libtensorflow that is already on this machine, in the design's order: TFGEO_LIBTENSORFLOW, the
- * Python on PATH, the cache.
+ * Looks for a libtensorflow that is already on this machine: TFGEO_LIBTENSORFLOW, the Python on PATH, the cache.
+ * Stops at the first that serves.
  * @param refused folders that turned out not to load.
  */
 export async function findLibTensorFlow(
   refused: ReadonlySet<string> = new Set(),
 ): Promise<{ found: LibTensorFlow | null; attempts: Attempt[] }> {
   const attempts: Attempt[] = [];
-  const consider = (source: Source, where: string, result: LibTensorFlow | string): LibTensorFlow | null => {
-    const usable = typeof result !== 'string' && !refused.has(result.folder) ? result : null;
-    const reason =
-      typeof result === 'string' ? result : usable ? acceptedBecause(result) : 'loading it failed';
-    attempts.push({ source, where, accepted: usable !== null, reason });
-    return usable;
-  };
-  const wanted = process.env.TFGEO_LIBTENSORFLOW;
-  if (wanted) {
-    const found = consider('TFGEO_LIBTENSORFLOW', wanted, inspectFolder(wanted, 'TFGEO_LIBTENSORFLOW', null));
-    if (found !== null) return { found, attempts };
-  } else {
-    attempts.push({ source: 'TFGEO_LIBTENSORFLOW', where: '', accepted: false, reason: 'it is not set' });
+  for (const [source, look] of PLACES) {
+    const { where, found } = await look();
+    const usable = typeof found !== 'string' && !refused.has(found.folder);
+    const reason = typeof found === 'string' ? found : usable ? acceptedBecause(found) : 'loading it failed';
+    attempts.push({ source, where, accepted: usable, reason });
+    if (usable) return { found, attempts };
   }
-  const python = await askPythonRemembered();
-  const fromPython = consider('python', python.where, python.found);
-  if (fromPython !== null) return { found: fromPython, attempts };
-  const found = consider('cache', cachedFolder(), inspectCache());
-  return { found, attempts };
+  return { found: null, attempts };
+}
+
+/** All places, whether needed or not. */
+export async function inspectAll(): Promise<{ attempt: Attempt; usable: boolean }[]> {
+  return Promise.all(
+    PLACES.map(async ([source, look]) => {
+      const { where, found } = await look();
+      const usable = typeof found !== 'string';
+      const reason = usable ? acceptedBecause(found) : found;
+      return { attempt: { source, where, accepted: usable, reason }, usable };
+    }),
+  );
 }
 
 function acceptedBecause(library: LibTensorFlow): string {
