@@ -59,7 +59,9 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  const isUsers = [UserError, TypeError, RangeError].some((kind) => error instanceof kind);
+  // parseArgs and trainBpe refuse arguments with these two.
+  const isUsers = error instanceof UserError || error instanceof TypeError || error instanceof RangeError;
   console.error(isUsers ? error.message : error);
-  process.exitCode = error instanceof UserError ? error.exitCode : EXIT_CODES.usage;
+  process.exitCode =
+    error instanceof UserError ? error.exitCode : isUsers ? EXIT_CODES.usage : EXIT_CODES.internal;
 });
