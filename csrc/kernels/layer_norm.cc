@@ -10,17 +10,15 @@
 namespace tfgeo {
 
 void LayerNorm(int64_t rows, int64_t columns, const float* x, const float* weight, const float* bias, float eps,
-               float* y, float* mean, float* rstd, const Parallel& parallel) {
+               float* y, const Parallel& parallel) {
   const auto norm = TFGEO_DISPATCH(NormRows);
   parallel.run(rows, BlockSize(parallel, rows, 1 + 32768 / columns), [&](int64_t begin, int64_t end) {
-    norm(end - begin, columns, x + begin * columns, weight, bias, eps, y + begin * columns, mean + begin,
-         rstd + begin);
+    norm(end - begin, columns, x + begin * columns, weight, bias, eps, y + begin * columns);
   });
 }
 
-void LayerNormGrad(int64_t rows, int64_t columns, const float* grad_y, const float* x, const float* weight,
-                   const float* mean, const float* rstd, float* grad_x, float* grad_weight, float* grad_bias,
-                   const Parallel& parallel) {
+void LayerNormGrad(int64_t rows, int64_t columns, const float* grad_y, const float* x, const float* weight, float eps,
+                   float* grad_x, float* grad_weight, float* grad_bias, const Parallel& parallel) {
   const auto norm = TFGEO_DISPATCH(NormRowsGrad);
   // The blocks, and so the order of the sums, depend on the sizes alone.
   const int64_t blocks = std::clamp<int64_t>(rows * columns / 16384, 1, 64);
@@ -29,7 +27,7 @@ void LayerNormGrad(int64_t rows, int64_t columns, const float* grad_y, const flo
     for (int64_t block = first; block < last; ++block) {
       const int64_t begin = block * rows / blocks, end = (block + 1) * rows / blocks;
       float* sum = sums.data() + 2 * block * columns;
-      norm(end - begin, columns, grad_y + begin * columns, x + begin * columns, weight, mean + begin, rstd + begin,
+      norm(end - begin, columns, grad_y + begin * columns, x + begin * columns, weight, eps,
            grad_x + begin * columns, sum, sum + columns);
     }
   });

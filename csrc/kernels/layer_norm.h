@@ -9,14 +9,14 @@
 
 namespace tfgeo {
 
-// x [rows, columns], weight [columns], bias [columns] -> y like x, mean [rows], rstd [rows] = 1 / sqrt(variance + eps).
+// x [rows, columns], weight [columns], bias [columns] -> y like x.
 void LayerNorm(int64_t rows, int64_t columns, const float* x, const float* weight, const float* bias, float eps,
-               float* y, float* mean, float* rstd, const Parallel& parallel);
+               float* y, const Parallel& parallel);
 
-// Gradients of sum(y * grad_y). The result does not depend on the number of threads.
-void LayerNormGrad(int64_t rows, int64_t columns, const float* grad_y, const float* x, const float* weight,
-                   const float* mean, const float* rstd, float* grad_x, float* grad_weight, float* grad_bias,
-                   const Parallel& parallel);
+// Gradients of sum(y * grad_y). Finds mean and deviation again: a row is in the cache anyway, and two more tensors to
+// keep would cost more. The result does not depend on the number of threads.
+void LayerNormGrad(int64_t rows, int64_t columns, const float* grad_y, const float* x, const float* weight, float eps,
+                   float* grad_x, float* grad_weight, float* grad_bias, const Parallel& parallel);
 
 }  // namespace tfgeo
 

@@ -14,40 +14,48 @@ TFGEO_INLINE float Sum(V v) {
   return sum;
 }
 
+struct Moments {
+  float mean, rstd;
+};
+
+// Mean of a row and 1 / sqrt(variance + eps), in two passes.
+TFGEO_INLINE Moments RowMoments(const float* x, int64_t columns, float eps) {
+  const int64_t whole = columns / kLanes * kLanes;
+  V sums = V{};
+  float sum = 0;
+  for (int64_t c = 0; c < whole; c += kLanes) sums += Load<float, kLanes>(x + c);
+  for (int64_t c = whole; c < columns; ++c) sum += x[c];
+  const float m = (Sum(sums) + sum) / static_cast<float>(columns);
+  sums = V{};
+  sum = 0;
+  for (int64_t c = 0; c < whole; c += kLanes) {
+    const V d = Load<float, kLanes>(x + c) - m;
+    sums += d * d;
+  }
+  for (int64_t c = whole; c < columns; ++c) sum += (x[c] - m) * (x[c] - m);
+  return {m, 1.0f / __builtin_sqrtf((Sum(sums) + sum) / static_cast<float>(columns) + eps)};
+}
+
 void NormRows(int64_t rows, int64_t columns, const float* x, const float* weight, const float* bias, float eps,
-              float* y, float* mean, float* rstd) {
+              float* y) {
   const int64_t whole = columns / kLanes * kLanes;
   for (int64_t r = 0; r < rows; ++r, x += columns, y += columns) {
-    V sums = V{};
-    float sum = 0;
-    for (int64_t c = 0; c < whole; c += kLanes) sums += Load<float, kLanes>(x + c);
-    for (int64_t c = whole; c < columns; ++c) sum += x[c];
-    const float m = (Sum(sums) + sum) / static_cast<float>(columns);
-    sums = V{};
-    sum = 0;
-    for (int64_t c = 0; c < whole; c += kLanes) {
-      const V d = Load<float, kLanes>(x + c) - m;
-      sums += d * d;
-    }
-    for (int64_t c = whole; c < columns; ++c) sum += (x[c] - m) * (x[c] - m);
-    const float s = 1.0f / __builtin_sqrtf((Sum(sums) + sum) / static_cast<float>(columns) + eps);
+    const auto [m, s] = RowMoments(x, columns, eps);
     for (int64_t c = 0; c < whole; c += kLanes) {
       const V scaled = (Load<float, kLanes>(x + c) - m) * s;
       Store<float, kLanes>(y + c, scaled * Load<float, kLanes>(weight + c) + Load<float, kLanes>(bias + c));
     }
     for (int64_t c = whole; c < columns; ++c) y[c] = (x[c] - m) * s * weight[c] + bias[c];
-    mean[r] = m;
-    rstd[r] = s;
   }
 }
 
 // Adds to grad_weight and grad_bias.
-void NormRowsGrad(int64_t rows, int64_t columns, const float* grad_y, const float* x, const float* weight,
-                  const float* mean, const float* rstd, float* grad_x, float* grad_weight, float* grad_bias) {
+void NormRowsGrad(int64_t rows, int64_t columns, const float* grad_y, const float* x, const float* weight, float eps,
+                  float* grad_x, float* grad_weight, float* grad_bias) {
   const int64_t whole = columns / kLanes * kLanes;
   const float scale = 1.0f / static_cast<float>(columns);
   for (int64_t r = 0; r < rows; ++r, x += columns, grad_y += columns, grad_x += columns) {
-    const float m = mean[r], s = rstd[r];
+    const auto [m, s] = RowMoments(x, columns, eps);
     V sums = V{}, products = V{};
     float sum = 0, product = 0;
     for (int64_t c = 0; c < whole; c += kLanes) {

@@ -24,16 +24,11 @@ REGISTER_OP("TfgeoLayerNorm")
     .Input("weight: float")
     .Input("bias: float")
     .Output("y: float")
-    .Output("mean: float")
-    .Output("rstd: float")
     .Attr("eps: float")
     .SetShapeFn([](InferenceContext* c) -> absl::Status {
-      ShapeHandle x, rows;
+      ShapeHandle x;
       TF_RETURN_IF_ERROR(c->WithRankAtLeast(c->input(0), 1, &x));
-      TF_RETURN_IF_ERROR(c->Subshape(x, 0, -1, &rows));
       c->set_output(0, x);
-      c->set_output(1, rows);
-      c->set_output(2, rows);
       return absl::OkStatus();
     })
     .Doc("Layer normalisation of x [..., C] over its last axis, times weight [C], plus bias [C].");
@@ -42,11 +37,10 @@ REGISTER_OP("TfgeoLayerNormGrad")
     .Input("grad_y: float")
     .Input("x: float")
     .Input("weight: float")
-    .Input("mean: float")
-    .Input("rstd: float")
     .Output("grad_x: float")
     .Output("grad_weight: float")
     .Output("grad_bias: float")
+    .Attr("eps: float")
     .SetShapeFn([](InferenceContext* c) -> absl::Status {
       c->set_output(0, c->input(1));
       c->set_output(1, c->input(2));
@@ -79,15 +73,10 @@ class LayerNormOp : public OpKernel {
     const int64_t columns = x.dim_size(x.dims() - 1);
     OP_REQUIRES_OK(context, CheckShape("weight", context->input(1), TensorShape({columns})));
     OP_REQUIRES_OK(context, CheckShape("bias", context->input(2), TensorShape({columns})));
-    TensorShape rows = x.shape();
-    rows.RemoveLastDims(1);
-    Tensor *y = nullptr, *mean = nullptr, *rstd = nullptr;
+    Tensor* y = nullptr;
     OP_REQUIRES_OK(context, context->allocate_output(0, x.shape(), &y));
-    OP_REQUIRES_OK(context, context->allocate_output(1, rows, &mean));
-    OP_REQUIRES_OK(context, context->allocate_output(2, rows, &rstd));
-    LayerNorm(rows.num_elements(), columns, x.flat<float>().data(), context->input(1).flat<float>().data(),
-              context->input(2).flat<float>().data(), eps_, y->flat<float>().data(), mean->flat<float>().data(),
-              rstd->flat<float>().data(), Threads(context));
+    LayerNorm(x.NumElements() / columns, columns, x.flat<float>().data(), context->input(1).flat<float>().data(),
+              context->input(2).flat<float>().data(), eps_, y->flat<float>().data(), Threads(context));
   }
 
  private:
@@ -96,7 +85,9 @@ class LayerNormOp : public OpKernel {
 
 class LayerNormGradOp : public OpKernel {
  public:
-  using OpKernel::OpKernel;
+  explicit LayerNormGradOp(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("eps", &eps_));
+  }
 
   void Compute(OpKernelContext* context) override {
     const Tensor& grad_y = context->input(0);
@@ -104,21 +95,19 @@ class LayerNormGradOp : public OpKernel {
     const Tensor& weight = context->input(2);
     OP_REQUIRES_OK(context, CheckInput(x));
     const int64_t columns = x.dim_size(x.dims() - 1);
-    TensorShape rows = x.shape();
-    rows.RemoveLastDims(1);
     OP_REQUIRES_OK(context, CheckShape("grad_y", grad_y, x.shape()));
     OP_REQUIRES_OK(context, CheckShape("weight", weight, TensorShape({columns})));
-    OP_REQUIRES_OK(context, CheckShape("mean", context->input(3), rows));
-    OP_REQUIRES_OK(context, CheckShape("rstd", context->input(4), rows));
     Tensor *grad_x = nullptr, *grad_weight = nullptr, *grad_bias = nullptr;
     OP_REQUIRES_OK(context, context->allocate_output(0, x.shape(), &grad_x));
     OP_REQUIRES_OK(context, context->allocate_output(1, weight.shape(), &grad_weight));
     OP_REQUIRES_OK(context, context->allocate_output(2, weight.shape(), &grad_bias));
-    LayerNormGrad(rows.num_elements(), columns, grad_y.flat<float>().data(), x.flat<float>().data(),
-                  weight.flat<float>().data(), context->input(3).flat<float>().data(),
-                  context->input(4).flat<float>().data(), grad_x->flat<float>().data(),
+    LayerNormGrad(x.NumElements() / columns, columns, grad_y.flat<float>().data(), x.flat<float>().data(),
+                  weight.flat<float>().data(), eps_, grad_x->flat<float>().data(),
                   grad_weight->flat<float>().data(), grad_bias->flat<float>().data(), Threads(context));
   }
+
+ private:
+  float eps_;
 };
 
 REGISTER_KERNEL_BUILDER(Name("TfgeoLayerNorm").Device(tensorflow::DEVICE_CPU), LayerNormOp);

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+import { geluRegistration } from './gelu.js';
+import { layerNormRegistration } from './layer_norm.js';
+import { linearAssignmentRegistration } from './linear_assignment.js';
+import { msDeformAttnRegistration } from './ms_deform_attn.js';
+import { type OpRegistration, register } from './registry.js';
+
+/**
+ * tfgeo's operators. Each runs a TensorFlow op of its own on engine `tensorflow` and its meaning in TensorFlow.js
+ * operations elsewhere.
+ */
+export { gelu, geluPlain } from './gelu.js';
+export { layerNorm, layerNormPlain } from './layer_norm.js';
+export { linearAssignment, linearAssignmentPlain } from './linear_assignment.js';
+export { msDeformAttn } from './ms_deform_attn.js';
+export { msDeformAttnPlain, type SpatialShapes } from './ms_deform_attn_plain.js';
+export { detach, noGrad } from './no_grad.js';
+export type { OpOptions, OpPath } from './registry.js';
+export { setDefaultOpPath } from './registry.js';
+
+/** The registration list: one row per op. */
+const REGISTRATIONS: readonly OpRegistration[] = [
+  msDeformAttnRegistration,
+  linearAssignmentRegistration,
+  layerNormRegistration,
+  geluRegistration,
+];
+
+/**
+ * Registers all kernels and gradients with TensorFlow.js. The op functions do it themselves when first used; a program
+ * that runs the kernels by name calls it first. Doing it again changes nothing.
+ */
+export function registerOps(): void {
+  for (const registration of REGISTRATIONS) register(registration);
+}
