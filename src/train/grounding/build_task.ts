@@ -60,7 +60,7 @@ function evaluationSet(config: RunConfig): Promise<Dataset> {
 function open(config: RunConfig, name: string, split: string, length: number): Promise<Dataset> {
   return openDataset(name, {
     split,
-    size: config.imageSize,
+    imageSize: config.imageSize,
     augment: config.augment,
     ...(length > 0 ? { length } : {}),
     ...(config.dataPath === null ? {} : { path: config.dataPath }),

@@ -23,7 +23,7 @@ export async function evaluateModel(
   const loaded = await loadModelFolder(request.folder);
   const evaluation = await openDataset(request.data, {
     split: request.split,
-    size: loaded.config.imageSize,
+    imageSize: loaded.config.imageSize,
     augment: false,
     ...(request.limit > 0 ? { length: request.limit } : {}),
     ...(request.path === null ? {} : { path: request.path }),
