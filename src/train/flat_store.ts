@@ -21,10 +21,11 @@ export interface Bucket {
 }
 
 /**
- * Values a bucket may hold before another one is begun. A bucket's vectors should stay in the processor's cache over
- * the dozen operations of a step; a bucket of one big parameter may be larger.
+ * Values a bucket may hold before another one is begun: many, because starting an operation costs as much as computing
+ * some thousand values, but not all, because every operation makes a vector of this size. A bucket of one big parameter
+ * may be larger.
  */
-const BUCKET_VALUES = 1 << 17;
+const BUCKET_VALUES = 1 << 20;
 
 /**
  * Keeps the values of many variables in a few flat vectors, so that an optimizer runs a dozen operations per bucket

@@ -107,7 +107,7 @@ export class RunLog {
 export function runCharts(records: readonly LogRecord[]): Chart[] {
   const train = records.filter((record) => record.kind === 'train');
   const evals = records.filter((record) => record.kind === 'eval');
-  const window = Math.max(1, train.length / 25);
+  const window = Math.max(1, train.length / 30);
   const loss = train.map(({ step, loss }) => [step, loss] as const);
   const parts = [...new Set(train.flatMap((record) => Object.keys(record.parts)))];
   const figures = [...new Set(evals.flatMap((record) => Object.keys(record.figures)))];
@@ -140,7 +140,7 @@ export function runCharts(records: readonly LogRecord[]): Chart[] {
     {
       title: 'Evaluation',
       xLabel,
-      include: [0, 1],
+      include: { x: [0], y: [0, 1] },
       series: figures
         .filter((name) => /^(AP|AR|R@)/.test(name))
         .map((name) => ({

@@ -17,8 +17,8 @@ export interface Chart {
   series: readonly Series[];
   /** Logarithmic y axis; used only where every value is above 0. */
   log?: boolean;
-  /** Ends of the y axis that must be shown. */
-  include?: readonly number[];
+  /** Values that the axes must reach. */
+  include?: { x?: readonly number[]; y?: readonly number[] };
 }
 
 const WIDTH = 640;
@@ -46,15 +46,14 @@ export async function writeCharts(base: string, charts: readonly Chart[]): Promi
   return [`${base}.svg`, `${base}.png`];
 }
 
-/** Values averaged over about `window` points, to see the trend in noise. */
+/** Each value averaged with its neighbours, about `window` in all, to see the trend in noise. */
 export function smooth(points: readonly (readonly [number, number])[], window: number): [number, number][] {
-  const keep = 1 - 1 / Math.max(1, window);
-  let sum = 0;
-  let weight = 0;
-  return points.map(([x, y]) => {
-    sum = keep * sum + y;
-    weight = keep * weight + 1;
-    return [x, sum / weight];
+  const reach = Math.floor((window - 1) / 2);
+  return points.map(([x], i) => {
+    // As many before as behind, so that the ends are not pulled to one side.
+    const near = Math.max(0, Math.min(reach, i, points.length - 1 - i));
+    const part = points.slice(i - near, i + near + 1);
+    return [x, part.reduce((sum, [, y]) => sum + y, 0) / part.length];
   });
 }
 
@@ -75,15 +74,16 @@ function chartBody(chart: Chart): string {
     return `${title}<text x="${MARGIN.left}" y="${HEIGHT / 2}" fill="#666">nothing yet</text>`;
   }
   const x = linearAxis(
-    points.map(([value]) => value),
+    [...points.map(([value]) => value), ...(chart.include?.x ?? [])],
     MARGIN.left,
     WIDTH - MARGIN.right,
   );
-  const heights = [...points.map(([, value]) => value), ...(chart.include ?? [])];
+  const heights = [...points.map(([, value]) => value), ...(chart.include?.y ?? [])];
   const log = Boolean(chart.log) && heights.every((value) => value > 0);
   const y = (log ? logAxis : linearAxis)(heights, HEIGHT - MARGIN.bottom, MARGIN.top);
-  const lines = drawn.map((series, i) => line(series, COLOURS[i % COLOURS.length]!, x, y));
-  return title + grid(x, y, chart.xLabel) + lines.join('') + legend(drawn);
+  const colours = coloursOf(drawn);
+  const lines = drawn.map((series, i) => line(series, colours[i]!, x, y));
+  return title + grid(x, y, chart.xLabel) + lines.join('') + legend(drawn, colours);
 }
 
 function grid(x: Axis, y: Axis, xLabel: string): string {
@@ -121,18 +121,31 @@ function line({ points, faint }: Series, colour: string, x: Axis, y: Axis): stri
   return `<path d="${path}" fill="none" stroke="${colour}" ${style} stroke-linejoin="round"/>${dot}`;
 }
 
-function legend(series: readonly Series[]): string {
+/** Names of the series in one row; what has no room is counted. */
+function legend(series: readonly Series[], colours: readonly string[]): string {
   let at = MARGIN.left;
-  return series
-    .map(({ name, faint }, i) => {
-      if (faint) return '';
-      const entry =
-        `<path d="M${at} 30h14" stroke="${COLOURS[i % COLOURS.length]}" stroke-width="2.5"/>` +
-        `<text x="${at + 18}" y="34" fill="#222">${escapeXml(name)}</text>`;
-      at += 34 + 6.2 * name.length;
-      return entry;
-    })
-    .join('');
+  let entries = '';
+  const named = series.flatMap(({ name, faint }, i) => (faint ? [] : [{ name, colour: colours[i]! }]));
+  for (const [i, { name, colour }] of named.entries()) {
+    const width = 34 + 6.2 * name.length;
+    if (at + width > WIDTH - 60) {
+      return `${entries}<text x="${at}" y="34" fill="#666">and ${named.length - i} more</text>`;
+    }
+    entries +=
+      `<path d="M${fixed(at)} 30h14" stroke="${colour}" stroke-width="2.5"/>` +
+      `<text x="${fixed(at + 18)}" y="34" fill="#222">${escapeXml(name)}</text>`;
+    at += width;
+  }
+  return entries;
+}
+
+/** A colour for each series; a faint one has that of the series before it. */
+function coloursOf(series: readonly Series[]): string[] {
+  let next = 0;
+  return series.map(({ faint }) => {
+    const own = faint && next > 0 ? next - 1 : next++;
+    return COLOURS[own % COLOURS.length]!;
+  });
 }
 
 function linearAxis(values: readonly number[], from: number, to: number): Axis {

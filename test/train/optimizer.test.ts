@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
+import { ready } from '../../src/engine/index.js';
 import { readSafetensorsSync, type StoredTensor } from '../../src/models/weights/safetensors.js';
 import { Ema } from '../../src/train/ema.js';
 import { AdamW, lossAndGradients, matches } from '../../src/train/optimizer.js';
@@ -101,7 +102,7 @@ async function record(one: OptimCase): Promise<Map<string, number[]>> {
 }
 
 beforeAll(async () => {
-  await tf.setBackend('cpu');
+  await ready();
 });
 beforeEach(() => tf.engine().startScope());
 afterEach(() => tf.engine().endScope());
@@ -126,7 +127,7 @@ describe('AdamW, schedules, clipping and averages', () => {
 });
 
 function toy(): Map<string, tf.Variable> {
-  return new Map([
+  return new Map<string, tf.Variable>([
     ['a.weight', tf.variable(tf.tensor2d([1, 2, 3, 4], [2, 2]))],
     ['a.bias', tf.variable(tf.tensor1d([1, 2]))],
     ['b.weight', tf.variable(tf.tensor2d([5, 6], [1, 2]))],

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
+import { ready } from '../../src/engine/index.js';
 import { seedInitialisers } from '../../src/models/init.js';
 import { readSafetensorsSync } from '../../src/models/weights/safetensors.js';
 import { mergeConfig, type RunConfig, readConfig, resolveConfig } from '../../src/train/config.js';
@@ -16,7 +17,7 @@ let folders = 0;
 const newFolder = () => join(root, String(folders++));
 
 beforeAll(async () => {
-  await tf.setBackend('cpu');
+  await ready();
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
