@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
+import { gelu, layerNorm } from '../../ops/index.js';
 import type { InitSpec } from '../init.js';
 import { Module } from '../module.js';
+
+export { gelu, layerNorm };
 
 /** `y = x W^T + b` on the last axis; parameters `weight [out, in]`, `bias [out]`. */
 export class Linear extends Module {
@@ -59,18 +62,6 @@ export class LayerNorm extends Module {
   forward(x: tf.Tensor): tf.Tensor {
     return layerNorm(x, this.weight, this.bias, this.eps);
   }
-}
-
-/** @param x `[..., C]` @param weight `[C]` @param bias `[C]` */
-export function layerNorm(x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor, eps: number): tf.Tensor {
-  const centred = tf.sub(x, tf.mean(x, -1, true));
-  const variance = tf.mean(tf.square(centred), -1, true);
-  return tf.add(tf.mul(tf.mul(centred, tf.rsqrt(tf.add(variance, eps))), weight), bias);
-}
-
-/** Exact GELU, `x * Phi(x)`. Source: Hendrycks and Gimpel 2016. */
-export function gelu(x: tf.Tensor): tf.Tensor {
-  return tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1));
 }
 
 /** 2-D convolution on NHWC maps; parameters `weight` (HWIO here, OIHW in files) and `bias`. */

@@ -109,16 +109,9 @@ export class MSDeformAttn extends Module {
     const length = value.shape[1]!;
     let projected = this.valueProj.forward(value);
     if (mask) projected = tf.mul(projected, tf.reshape(tf.cast(mask, 'float32'), [batch, length, 1]));
-    const offsets = tf.reshape(this.samplingOffsets.forward(query), [
-      batch,
-      queries,
-      heads,
-      levels,
-      points,
-      2,
-    ]);
+    const shape: [number, number, number, number, number] = [batch, queries, heads, levels, points];
+    const offsets = tf.reshape(this.samplingOffsets.forward(query), [...shape, 2]) as tf.Tensor<tf.Rank.R6>;
     const logits = tf.reshape(this.attentionWeights.forward(query), [batch, queries, heads, levels * points]);
-    const shape = [batch, queries, heads, levels, points];
     const attentionWeights = tf.reshape(tf.softmax(logits), shape) as tf.Tensor5D;
     const samplingLocations = locate(referencePoints, offsets, spatialShapes);
     const attended = msDeformAttn(
@@ -137,8 +130,12 @@ export class MSDeformAttn extends Module {
 }
 
 /** Sampling locations `[N, Q, M, L, P, 2]` from offsets in pixels (around points) or in half boxes (around boxes). */
-function locate(reference: tf.Tensor, offsets: tf.Tensor, spatialShapes: SpatialShapes): tf.Tensor {
-  const [batch, queries, , levels, points] = offsets.shape as [number, number, number, number, number, 2];
+function locate(
+  reference: tf.Tensor,
+  offsets: tf.Tensor<tf.Rank.R6>,
+  spatialShapes: SpatialShapes,
+): tf.Tensor {
+  const [batch, queries, , levels, points] = offsets.shape;
   const coordinates = reference.shape[3];
   if (coordinates !== 2 && coordinates !== 4) {
     throw argumentError('MSDeformAttn', 'shape [N, Q, L, 2 or 4]', 'referencePoints', `[${reference.shape}]`);
