@@ -15,9 +15,9 @@ export interface Interrupt {
 export function watchInterrupt(onFirst: () => void): Interrupt {
   let requested = false;
   const handler = () => {
-    if (requested) process.exit(EXIT_CODES.interrupted);
+    if (requested) return process.exit(EXIT_CODES.interrupted);
     requested = true;
-    onFirst();
+    return onFirst();
   };
   const signals = ['SIGINT', 'SIGTERM'] as const;
   for (const signal of signals) process.on(signal, handler);

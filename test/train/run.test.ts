@@ -138,6 +138,19 @@ describe('runTraining', () => {
     await expect(train({ ...config, out: null })).rejects.toThrow('resume "auto" needs out');
   });
 
+  it('saves and stops on Ctrl-C', async () => {
+    const config = toyConfig({ checkpointEvery: 0 });
+    const press = (step: number) => {
+      if (step === 3) process.emit('SIGINT');
+      return false;
+    };
+    const { interrupted, step, lines, run } = await train(config, { signals: true, shouldStop: press });
+    expect([interrupted, step]).toEqual([true, 4]);
+    expect(lines.join('')).toContain('stopping: finishing and saving this step');
+    expect(lines.join('')).toContain(`stopped after step 4; go on with --resume ${run}`);
+    expect((await train({ ...config, out: null, resume: run })).step).toBe(10);
+  });
+
   it('drops the log of steps that come again', async () => {
     const { run } = await train(toyConfig());
     const before = losses(run);
