@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bundles the JavaScript half of @tensorflow/tfjs-node-gpu (its backend class, its kernels, its file:// handlers and
-// its SavedModel reader; never its index.js, which loads its own binary) into dist/vendor/tfjs_node_kernels.cjs,
-// so that nobody who installs tfgeo gets that package or its install script.
+// Bundles the JavaScript half of @tensorflow/tfjs-node-gpu (its backend class, its kernels and its SavedModel reader;
+// never its index.js, which loads its own binary) into dist/vendor/tfjs_node_kernels.cjs, so that nobody who installs
+// tfgeo gets that package or its install script.
 // @tensorflow/tfjs stays outside: there must be one instance of it, the user's.
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -18,7 +18,6 @@ const version = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8')).v
 /** Modules of the package that are bundled, by the name they are exported under. */
 const MODULES = {
   backend: 'nodejs_kernel_backend.js',
-  fileSystem: 'io/file_system.js',
   savedModel: 'saved_model.js',
 };
 

@@ -2,7 +2,8 @@
 // Sets the engine up from a source checkout: `npm run setup`. With --prebuild the compiled parts are also put into
 // the package's prebuilds/ (what `npm run build` does before packing); --refresh looks at everything anew.
 
-import { setup } from '../src/engine/index.js';
+// Straight from its file: the index imports tfjs, which takes longer than all of this.
+import { setup } from '../src/engine/setup.js';
 import { UserError } from '../src/errors.js';
 
 const flags = new Set(process.argv.slice(2));

@@ -1,12 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
+import { crc32 } from 'node:zlib';
 
 /** Size in bytes of every file of a cached folder, by relative path; written last, so its presence means "complete". */
 export interface Manifest {
   version: string;
   files: Record<string, number>;
+  /** CRC-32 of the files where it is known. */
+  checksums?: Record<string, number>;
 }
 
 const MANIFEST = 'tfgeo-manifest.json';
@@ -43,6 +57,28 @@ export function folderFault(folder: string, only?: readonly string[]): string | 
     if (size !== wanted) return `${file} has ${size} bytes instead of ${wanted}`;
   }
   return null;
+}
+
+/** The first file whose contents are not what they were, or null. Reads every file that has a checksum. */
+export function checksumFault(folder: string): string | null {
+  for (const [file, wanted] of Object.entries(readManifest(folder)?.checksums ?? {})) {
+    if (fileChecksum(join(folder, file)) !== wanted) return `the contents of ${file} have changed`;
+  }
+  return null;
+}
+
+function fileChecksum(path: string): number {
+  const buffer = Buffer.alloc(1 << 22);
+  const file = openSync(path, 'r');
+  try {
+    let crc = 0;
+    for (let length = readSync(file, buffer); length > 0; length = readSync(file, buffer)) {
+      crc = crc32(buffer.subarray(0, length), crc);
+    }
+    return crc;
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** Writes a file under a temporary name first, so that no reader ever sees half of it. */

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import type { io, KernelBackend, Tensor, TensorInfo } from '@tensorflow/tfjs';
+import type { KernelBackend, Tensor, TensorInfo } from '@tensorflow/tfjs';
 import { EXIT_CODES, UserError } from '../errors.js';
 import type { NativeBinding, OpAttr, TensorId, TensorMetadata, TfjsBinding } from './binding.js';
 import { packageRoot } from './paths.js';
@@ -25,7 +25,6 @@ export interface NodeBackend extends KernelBackend {
 /** What tools/bundle_kernels.mjs exports. */
 interface KernelsBundle {
   backend: { NodeJSKernelBackend: new (binding: TfjsBinding, packageName: string) => NodeBackend };
-  fileSystem: { nodeFileSystemRouter: Parameters<typeof io.registerLoadRouter>[0] };
   registerKernels(): void;
 }
 

@@ -12,7 +12,14 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { EXIT_CODES, UserError } from '../errors.js';
-import { folderFault, readManifest, replaceFolder, withLock, writeAtomically } from './cache.js';
+import {
+  checksumFault,
+  folderFault,
+  readManifest,
+  replaceFolder,
+  withLock,
+  writeAtomically,
+} from './cache.js';
 import { cacheRoot, platformArch, shortPath } from './paths.js';
 import { runCommand } from './process.js';
 import { downloadWheel, PINNED_TENSORFLOW, PYTHONS, unpackWheel } from './wheel.js';
@@ -50,8 +57,9 @@ const OLDEST: readonly [number, number] = [2, 16];
 
 /** Prints the version and folder of the `tensorflow` package without importing it (that takes seconds). */
 const PYTHON_PROBE = `
-import importlib.util, json
+import importlib.util, json, sys
 from importlib import metadata
+sys.path = [path for path in sys.path if path]  # a folder of that name in the current one is not meant
 spec = importlib.util.find_spec("tensorflow")
 version = None
 for name in ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tf-nightly", "tensorflow-aarch64"):
@@ -117,11 +125,16 @@ function libraryFault(path: string): string | null {
     : null;
 }
 
-/** The cache's libtensorflow, or why it can't be used. Headers are only counted when asked: there are thousands. */
-export function inspectCache(checkAll = false): LibTensorFlow | string {
+/**
+ * The cache's libtensorflow, or why it can't be used.
+ * @param thorough looks at every header's size and reads the libraries through (a second); else at the libraries' sizes.
+ */
+export function inspectCache(thorough = false): LibTensorFlow | string {
   const folder = cachedFolder();
   if (!existsSync(folder)) return 'nothing was downloaded yet';
-  const fault = folderFault(folder, checkAll ? undefined : [FRAMEWORK, API_LIBRARIES[0]!]);
+  const fault = thorough
+    ? (folderFault(folder) ?? checksumFault(folder))
+    : folderFault(folder, [FRAMEWORK, API_LIBRARIES[0]!]);
   if (fault !== null) return `it is damaged: ${fault}`;
   return inspectFolder(folder, 'cache', readManifest(folder)!.version);
 }

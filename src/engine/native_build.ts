@@ -15,7 +15,14 @@ import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { EXIT_CODES, UserError } from '../errors.js';
-import { folderFault, readManifest, replaceFolder, withLock, writeManifest } from './cache.js';
+import {
+  folderFault,
+  readManifest,
+  replaceFolder,
+  withLock,
+  writeAtomically,
+  writeManifest,
+} from './cache.js';
 import type { LibTensorFlow } from './libtensorflow.js';
 import { requireWritableCache } from './libtensorflow.js';
 import { cacheRoot, packageRoot, platformArch } from './paths.js';
@@ -28,13 +35,16 @@ const PRODUCTS: Record<Part, string[]> = {
   addon: ['tfgeo_loader.node', 'tfgeo_node.node'],
   ops: ['tfgeo_ops.so'],
 };
+const MAIN_PRODUCT: Record<Part, string> = { addon: 'tfgeo_node.node', ops: 'tfgeo_ops.so' };
 const SOURCES: Record<Part, string[]> = { addon: ['csrc/node'], ops: ['csrc/tf', 'csrc/kernels'] };
 
 /** A compiled part, ready to load. */
 export interface BuiltPart {
   part: Part;
   folder: string;
-  /** Absolute paths of its products. */
+  /** Its main product. */
+  path: string;
+  /** Absolute paths of all products. */
   files: string[];
   from: 'prebuilt' | 'cache' | 'built';
 }
@@ -51,6 +61,11 @@ function sourceFiles(root: string, part: Part): string[] {
   };
   for (const folder of SOURCES[part]) walk(join(root, folder));
   return [join(root, 'binding.gyp'), ...files.sort()];
+}
+
+function builtPart(part: Part, folder: string, from: BuiltPart['from']): BuiltPart {
+  const files = PRODUCTS[part].map((name) => join(folder, name));
+  return { part, folder, path: join(folder, MAIN_PRODUCT[part]), files, from };
 }
 
 /** Whether there is anything to compile. */
@@ -96,10 +111,7 @@ export function findPart(part: Part, tensorflow: string | null): { found: BuiltP
     } else {
       const fault = folderFault(folder);
       if (fault === null) {
-        return {
-          found: { part, folder, files: PRODUCTS[part].map((name) => join(folder, name)), from },
-          reason: from,
-        };
+        return { found: builtPart(part, folder, from), reason: from };
       }
       reasons.push(`${folder}: ${fault}`);
     }
@@ -114,8 +126,8 @@ function nodeHeaders(): string | null {
 }
 
 /**
- * Compiles a part into the cache, or returns it if another process has done so meanwhile. A failed build of the same
- * sources is not tried again unless `retry` says so.
+ * Compiles a part into the cache, or returns it if another process has done so meanwhile. Sources that did not compile
+ * are not tried again unless `retry` says so.
  * @throws UserError in one sentence, naming the file with the compiler's output.
  */
 export async function buildPart(
@@ -133,21 +145,14 @@ export async function buildPart(
     const { found } = findPart(part, tensorflow);
     if (found !== null) return found;
     say(part === 'addon' ? 'compiling the addon (once) ...' : 'compiling the operators (once) ...');
-    try {
-      const built = await compile(part, library, key);
-      rmSync(failure, { force: true });
-      return built;
-    } catch (error) {
-      if (error instanceof UserError) {
-        mkdirSync(dirname(failure), { recursive: true });
-        writeFileSync(failure, error.message);
-      }
-      throw error;
-    }
+    rmSync(failure, { force: true });
+    const built = await compile(part, library, key, failure);
+    pruneBuilds(part);
+    return built;
   });
 }
 
-async function compile(part: Part, library: LibTensorFlow, key: string): Promise<BuiltPart> {
+async function compile(part: Part, library: LibTensorFlow, key: string, failure: string): Promise<BuiltPart> {
   if (library.include === null) {
     throw engineError(
       `${library.folder} has no TensorFlow headers to compile against; unset TFGEO_LIBTENSORFLOW, or set it to a ` +
@@ -172,7 +177,10 @@ async function compile(part: Part, library: LibTensorFlow, key: string): Promise
     output += result.stdout + result.stderr;
     if (result.status !== 0) {
       writeFileSync(log, output);
-      throw engineError(explainFailure(part, result.stderr + result.stdout, log));
+      const { message, fromSources } = explainFailure(part, result.stderr + result.stdout, log);
+      // Sources that don't compile won't until they change; a missing tool may be there next time.
+      if (fromSources) writeAtomically(failure, message);
+      throw engineError(message);
     }
   }
   writeFileSync(log, output);
@@ -185,25 +193,46 @@ function compilerEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(entries);
 }
 
+/** What node-gyp and the compiler say when a tool is missing, and what to do about it. */
+const MISSING_TOOLS: readonly [RegExp, string][] = [
+  [/gyp ERR! find Python|Could not find any Python/, 'node-gyp found no Python; install python3'],
+  [/make: not found|spawn make ENOENT|not found: make/, 'there is no make; install make and g++'],
+  [
+    /(c\+\+|g\+\+|cc|gcc|clang): (command )?(not found|No such)/,
+    'there is no C++ compiler; install g++ (12 or newer)',
+  ],
+  [
+    /getaddrinfo|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|EAI_AGAIN|ENOTFOUND/,
+    "Node's headers are not installed and could not be downloaded; install libnode-dev",
+  ],
+  [/No space left on device|ENOSPC/, 'the disk is full'],
+];
+
 /** One sentence for the failures people meet; the log has the rest. */
-function explainFailure(part: Part, output: string, log: string): string {
+function explainFailure(part: Part, output: string, log: string): { message: string; fromSources: boolean } {
   const what = part === 'addon' ? 'the addon' : 'the operators';
-  if (/find Python|Python executable|PYTHON/i.test(output) && /gyp ERR! find Python/.test(output)) {
-    return `${what} cannot be compiled because node-gyp found no Python; install python3`;
-  }
-  if (/make: not found|spawn make ENOENT|not found: make/.test(output)) {
-    return `${what} cannot be compiled because there is no make; install make and g++`;
-  }
-  if (
-    /g\+\+: (command )?not found|g\+\+: No such file|(c\+\+|g\+\+|cc|gcc): (not found|No such)/.test(output)
-  ) {
-    return `${what} cannot be compiled because there is no C++ compiler; install g++ (12 or newer)`;
-  }
-  if (/getaddrinfo|ECONNREFUSED|ETIMEDOUT|ENETUNREACH/.test(output)) {
-    return `${what} cannot be compiled because Node's headers are not installed and could not be downloaded; install libnode-dev`;
+  for (const [pattern, reason] of MISSING_TOOLS) {
+    if (pattern.test(output))
+      return { message: `${what} cannot be compiled because ${reason}`, fromSources: false };
   }
   const error = output.split('\n').find((line) => /error[: ]/i.test(line) && !/gyp/.test(line));
-  return `${what} did not compile (${(error ?? lastLine(output)).trim()}); the compiler's output is in ${log}`;
+  const first = (error ?? lastLine(output)).trim();
+  return {
+    message: `${what} did not compile (${first}); the compiler's output is in ${log}`,
+    fromSources: /\.(cc|h|inc):\d+/.test(first),
+  };
+}
+
+/** Builds that are kept of each part: other checkouts and versions may still use theirs. */
+const KEPT_BUILDS = 6;
+
+function pruneBuilds(part: Part): void {
+  const folder = join(cacheRoot(), 'native');
+  const builds = readdirSync(folder)
+    .filter((name) => name.startsWith(`${part}-${platformArch()}-`) && !name.includes('.'))
+    .map((name) => ({ path: join(folder, name), time: statSync(join(folder, name)).mtimeMs }))
+    .sort((a, b) => b.time - a.time);
+  for (const { path } of builds.slice(KEPT_BUILDS)) rmSync(path, { recursive: true, force: true });
 }
 
 /**
@@ -252,7 +281,7 @@ function keepProducts(part: Part, work: string, key: string): BuiltPart {
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
-  return { part, folder, files: PRODUCTS[part].map((name) => join(folder, name)), from: 'built' };
+  return builtPart(part, folder, 'built');
 }
 
 /** Copies compiled parts into the package's `prebuilds/`, for packing. */

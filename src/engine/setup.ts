@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { EXIT_CODES, UserError } from '../errors.js';
 import { ensureKernelsBundle } from './kernels.js';
 import {
@@ -8,12 +8,13 @@ import {
   fetchLibTensorFlow,
   findLibTensorFlow,
   forgetPython,
+  inspectCache,
   type LibTensorFlow,
 } from './libtensorflow.js';
 import { type BuiltPart, buildPart, findPart, hasSources, keepAsPrebuilt } from './native_build.js';
 
 export interface SetupOptions {
-  /** Ask Python and check the cache file by file again, and retry a build that failed. */
+  /** Ask Python again and read the cached libraries through. */
   refresh?: boolean;
   /** Also copy the compiled parts into the package's `prebuilds/` folder. */
   prebuild?: boolean;
@@ -42,10 +43,11 @@ export function sayOnStderr(line: string): void {
 export async function setup(options: SetupOptions = {}): Promise<SetupReport> {
   const say = options.say ?? sayOnStderr;
   if (options.refresh) forgetPython();
+  if (options.refresh) await repairCache(say);
   const { library, attempts } = await provideLibrary(true, say);
-  const addon = await provideAddon(library, true, say, options.refresh);
+  const addon = await provideAddon(library, true, say, true);
   await ensureKernelsBundle();
-  const ops = hasSources('ops') ? await provideOps(library, addon, say, options.refresh) : null;
+  const ops = hasSources('ops') ? await provideOps(library, addon, say) : null;
   if (options.prebuild) keepAsPrebuilt(ops === null ? [addon] : [addon, ops]);
   return { library, addon, ops, attempts };
 }
@@ -57,6 +59,9 @@ export async function provideLibrary(
   refused: ReadonlySet<string> = new Set(),
 ): Promise<{ library: LibTensorFlow; attempts: Attempt[] }> {
   const { found, attempts } = await findLibTensorFlow(refused);
+  const [own] = attempts;
+  if (own?.where && !own.accepted)
+    say(`TFGEO_LIBTENSORFLOW is ${own.where}, but ${own.reason}; looking elsewhere`);
   if (found !== null) return { library: found, attempts };
   const download = (accepted: boolean, reason: string): Attempt => ({
     source: 'download',
@@ -68,8 +73,6 @@ export async function provideLibrary(
     attempts.push(download(false, 'setting up was not allowed'));
     throw new SetupError('there is no TensorFlow on this machine yet; run `npx tfgeo-train setup`', attempts);
   }
-  // The cached copy is whole as far as sizes tell, but could not be opened: get it again.
-  if (refused.has(cachedFolder())) rmSync(cachedFolder(), { recursive: true, force: true });
   try {
     const library = await fetchLibTensorFlow(say);
     attempts.push(download(true, `it is TensorFlow ${library.version}`));
@@ -79,6 +82,15 @@ export async function provideLibrary(
     attempts.push(download(false, reason));
     throw new SetupError(reason, attempts, { cause: error });
   }
+}
+
+/** Throws away a cached libtensorflow that is not what was unpacked. @returns whether it did. */
+export async function repairCache(say: (line: string) => void): Promise<boolean> {
+  const state = inspectCache(true);
+  if (typeof state !== 'string' || !existsSync(cachedFolder())) return false;
+  say(`the cached TensorFlow is thrown away, because ${state}`);
+  rmSync(cachedFolder(), { recursive: true, force: true });
+  return true;
 }
 
 export async function provideAddon(
@@ -103,10 +115,9 @@ async function provideOps(
   library: LibTensorFlow,
   addon: BuiltPart,
   say: (line: string) => void,
-  retry = false,
 ): Promise<BuiltPart> {
   const version = library.version ?? (await import('./load.js')).loadNative(library, addon, 2).TF_Version;
-  return findPart('ops', version).found ?? buildPart('ops', library, version, say, retry);
+  return findPart('ops', version).found ?? buildPart('ops', library, version, say, true);
 }
 
 /** A failed setup, with every candidate that was tried. */

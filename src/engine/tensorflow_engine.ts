@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { availableParallelism } from 'node:os';
 import * as tf from '@tensorflow/tfjs';
-import { UserError } from '../errors.js';
+import { EXIT_CODES, UserError } from '../errors.js';
 import type { NativeBinding } from './binding.js';
 import { loadKernelsBundle } from './kernels.js';
-import { type Attempt, type LibTensorFlow, versionFault } from './libtensorflow.js';
+import { type Attempt, cachedFolder, type LibTensorFlow, versionFault } from './libtensorflow.js';
 import { LoadError, loadNative } from './load.js';
 import { type BuiltPart, buildPart, findPart, hasSources } from './native_build.js';
 import { opNames } from './op_list.js';
-import { provideAddon, provideLibrary, SetupError, sayOnStderr } from './setup.js';
+import { provideAddon, provideLibrary, repairCache, SetupError, sayOnStderr } from './setup.js';
 import type { ReadyOptions, TensorFlowInfo } from './types.js';
 
 /** Name under which the backend and its kernels are registered with tfjs. */
@@ -23,6 +23,12 @@ const PRIORITY = 3;
 export async function startTensorFlow(
   options: ReadyOptions,
 ): Promise<{ info: TensorFlowInfo; attempts: Attempt[] }> {
+  if (process.platform !== 'linux') {
+    throw new UserError(
+      `engine tensorflow runs on Linux, and this is ${process.platform}`,
+      EXIT_CODES.engine,
+    );
+  }
   const mayBuild = options.setup ?? true;
   const { library, addon, binding, attempts } = await openAny(options.logLevel ?? 2, mayBuild);
   const fault = versionFault(binding.TF_Version);
@@ -65,8 +71,12 @@ async function openAny(logLevel: number, mayBuild: boolean) {
         accepted: false,
         reason: error.message,
       });
-      if (refused.has(library.folder)) throw new SetupError(error.message, [...failures, ...attempts]);
-      refused.add(library.folder);
+      // A cached library that was damaged is fetched anew, once; any other is passed over.
+      const repaired = library.folder === cachedFolder() && mayBuild && (await repairCache(sayOnStderr));
+      if (!repaired) refused.add(library.folder);
+      if (!repaired && library.folder === cachedFolder()) {
+        throw new SetupError(`TensorFlow could not be loaded: ${error.message}`, [...failures, ...attempts]);
+      }
     }
   }
 }
@@ -81,7 +91,12 @@ async function registerBackend(binding: NativeBinding): Promise<void> {
       PRIORITY,
     );
   }
-  await tf.setBackend(TENSORFLOW_BACKEND);
+  if (!(await tf.setBackend(TENSORFLOW_BACKEND))) {
+    throw new UserError(
+      'tfjs refused the backend of engine tensorflow; see its message above',
+      EXIT_CODES.engine,
+    );
+  }
   await tf.ready();
 }
 

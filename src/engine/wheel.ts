@@ -77,11 +77,15 @@ function keepOfWheel(name: string): string | null {
 export async function unpackWheel(wheel: string, folder: string, version = PINNED_TENSORFLOW): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const files = await unpackZip(wheel, folder, keepOfWheel);
+  const unpacked = await unpackZip(wheel, folder, keepOfWheel);
+  const checksums: Record<string, number> = {};
   for (const library of ['libtensorflow_framework.so.2', 'libtensorflow_cc.so.2']) {
-    if (files[library] === undefined) throw engineError(`${wheel} holds no ${library}`);
+    const file = unpacked[library];
+    if (file === undefined) throw engineError(`${wheel} holds no ${library}`);
+    checksums[library] = file.crc;
   }
-  writeManifest(folder, { version, files });
+  const files = Object.fromEntries(Object.entries(unpacked).map(([name, { size }]) => [name, size]));
+  writeManifest(folder, { version, files, checksums });
 }
 
 function engineError(message: string): UserError {

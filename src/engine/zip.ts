@@ -107,14 +107,14 @@ async function extractEntry(archive: string, entry: ZipEntry, folder: string, na
 /**
  * Unpacks the entries that `rename` keeps.
  * @param rename gives the path inside `folder` for an entry's name, or null to leave it out.
- * @returns size in bytes by path.
+ * @returns size in bytes and CRC-32 by path.
  */
 export async function unpackZip(
   archive: string,
   folder: string,
   rename: (name: string) => string | null,
-): Promise<Record<string, number>> {
-  const files: Record<string, number> = {};
+): Promise<Record<string, { size: number; crc: number }>> {
+  const files: Record<string, { size: number; crc: number }> = {};
   const queue: [ZipEntry, string][] = [];
   for (const entry of await readZipDirectory(archive)) {
     const name = entry.name.endsWith('/') ? null : rename(entry.name);
@@ -122,7 +122,7 @@ export async function unpackZip(
     if (name.startsWith('/') || normalize(name).startsWith('..'))
       throw new Error(`${archive} has an unsafe path ${name}`);
     queue.push([entry, name]);
-    files[name] = entry.size;
+    files[name] = { size: entry.size, crc: entry.crc };
   }
   // Largest first: the one big library is inflated while the thousands of headers go by.
   queue.sort((a, b) => b[0].size - a[0].size);
