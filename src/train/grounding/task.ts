@@ -15,6 +15,7 @@ import { evaluateGrounded, type GroundedFigures, type GroundedSample } from '../
 import type { Figures, TaskLoss, TrainTask } from '../task.js';
 import { buildTargets, disposeTargets, type GroundingTargets } from './batch.js';
 import { type GroundingWeights, groundingLoss } from './criterion.js';
+import { softTokenLoss } from './soft_token_loss.js';
 
 /** A training set and how often it is drawn from, relative to the others. */
 export interface WeightedDataset {
@@ -96,7 +97,8 @@ export class GroundingTask implements TrainTask<GroundingBatch> {
       {
         spatialShapes: this.model.spatialShapes(input.width, input.height),
         queries: this.model.options.queries,
-        denoising: this.options.denoising,
+        // MDETR's head has a "no object" slot and no use for noised boxes.
+        denoising: this.options.denoising && this.model.options.head === 'token-sigmoid',
       },
       random,
     );
@@ -129,6 +131,8 @@ export class GroundingTask implements TrainTask<GroundingBatch> {
   loss({ input, targets }: GroundingBatch): TaskLoss {
     const denoising = targets.denoising?.queries ?? null;
     const output = this.model.forward(input, input.wordMask, { training: true, denoising });
+    if (this.model.options.head === 'soft-token')
+      return softTokenLoss(output, targets.referred, input.textMask);
     return groundingLoss(output, targets, input.wordMask, this.options.weights);
   }
 

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as tf from '@tensorflow/tfjs';
+import type { MdetrGOutput } from '../../models/mdetr_g.js';
+import type { PaddedTargets } from '../../models/types.js';
+import { SetCriterion } from '../losses/index.js';
+import type { TaskLoss } from '../task.js';
+
+/** MDETR's losses with MDETR-G's masking of padded tokens. */
+const CRITERION = new SetCriterion({
+  losses: ['soft_token', 'boxes', 'contrastive_align'],
+  maskPadding: true,
+});
+
+/**
+ * Loss of the soft-token head: soft-token prediction, boxes and contrastive alignment with learned temperature.
+ * @param referred targets whose positive map has one slot a text token; it is widened to the head's slots here
+ * @param textMask `[batch, tokens]`, 1 = real
+ */
+export function softTokenLoss(
+  output: MdetrGOutput,
+  referred: PaddedTargets,
+  textMask: tf.Tensor2D,
+): TaskLoss {
+  const slots = output.pred_logits.shape[2];
+  const tokens = referred.positiveMap.shape[2];
+  const positiveMap = tf.pad(referred.positiveMap, [
+    [0, 0],
+    [0, 0],
+    [0, slots - tokens],
+  ]) as tf.Tensor3D;
+  const { total, parts } = CRITERION.compute(
+    output,
+    { ...referred, positiveMap },
+    { tokenMask: textMask, temperature: output.tau, alignMap: referred.positiveMap },
+  );
+  return { total, parts };
+}
