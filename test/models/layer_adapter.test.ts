@@ -26,13 +26,16 @@ afterAll(() => rmSync(folder, { recursive: true }));
 /** A picture to one number, through both maps of a Swin backbone. */
 function smallModel(): tf.LayersModel {
   const input = tf.input({ shape: [20, 24, 3] });
+  const kernelInitializer = tf.initializers.glorotUniform({ seed: 3 });
   const [fine, coarse] = new SwinBackboneLayer({ settings: SETTINGS }).apply(input) as tf.SymbolicTensor[];
-  const head = tf.layers.conv2d({ filters: 3, kernelSize: 1 }).apply(fine!) as tf.SymbolicTensor;
+  const head = tf.layers
+    .conv2d({ filters: 3, kernelSize: 1, kernelInitializer })
+    .apply(fine!) as tf.SymbolicTensor;
   const pooled = [head, coarse!].map((map) => tf.layers.globalAveragePooling2d({}).apply(map));
   const joined = tf.layers.concatenate().apply(pooled as tf.SymbolicTensor[]);
   return tf.model({
     inputs: input,
-    outputs: tf.layers.dense({ units: 1 }).apply(joined) as tf.SymbolicTensor,
+    outputs: tf.layers.dense({ units: 1, kernelInitializer }).apply(joined) as tf.SymbolicTensor,
   });
 }
 

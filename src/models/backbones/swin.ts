@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
+import { gelu } from '../../ops/index.js';
 import { Conv2d, LayerNorm } from '../layers/basic.js';
-import { gelu } from '../layers/fused.js';
 import { Module } from '../module.js';
 import type { FeatureMaps, ForwardOptions } from './backbone.js';
 import { Backbone } from './backbone.js';

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
+import { gelu, layerNorm } from '../../ops/index.js';
 import type { InitSpec } from '../init.js';
 import { LayerNorm, Linear } from '../layers/basic.js';
-import { gelu, layerNorm, linearRows, relu } from '../layers/fused.js';
+import { linearRows, relu } from '../layers/fused.js';
 import { Module } from '../module.js';
 import type { ForwardOptions } from './backbone.js';
 import type { SwinConfig } from './swin_config.js';

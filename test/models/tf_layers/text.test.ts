@@ -31,7 +31,9 @@ describe('RobertaEncoderLayer', () => {
     const hidden = new RobertaEncoderLayer({ settings: SETTINGS }).apply([ids, mask]) as tf.SymbolicTensor;
     expect(hidden.shape).toEqual([null, 6, 8]);
     const pooled = tf.layers.globalAveragePooling1d({}).apply(hidden) as tf.SymbolicTensor;
-    const answer = tf.layers.dense({ units: 1 }).apply(pooled) as tf.SymbolicTensor;
+    const answer = tf.layers
+      .dense({ units: 1, kernelInitializer: tf.initializers.glorotUniform({ seed: 3 }) })
+      .apply(pooled) as tf.SymbolicTensor;
     const model = tf.model({ inputs: [ids, mask], outputs: answer });
     model.compile({ optimizer: tf.train.adam(1e-2), loss: 'meanSquaredError' });
     const x = [
