@@ -3,11 +3,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
-import { ready } from '../src/engine/index.js';
-import { EXIT_CODES, UserError } from '../src/errors.js';
+import { hasNativeOps, ready } from '../src/engine/index.js';
+import { didYouMean, EXIT_CODES, UserError } from '../src/errors.js';
+import { OP_PATHS } from './parity/kinds.js';
 import { readAreas } from './parity/manifest.js';
 import { caseLine, markdown, totalLine } from './parity/report.js';
-import { runAreas } from './parity/runner.js';
+import { kindNames, runAreas } from './parity/runner.js';
 
 const USAGE = `Compares the library with golden vectors.
 
@@ -15,7 +16,8 @@ const USAGE = `Compares the library with golden vectors.
 
 DIR is a folder whose subfolders (or which itself) hold a manifest.json.
 
-  --kinds a,b        only cases of these kinds (default: all; a kind that is not known fails)
+  --kinds a,b        only cases of these kinds, written KIND or AREA/KIND (default: all; a kind that is
+                     not known fails)
   --path native,plain  only these paths where a kind has several (default: all)
   --json FILE        write all results
   --markdown FILE    write the table of docs/parity.md
@@ -32,13 +34,19 @@ async function main(): Promise<number> {
     return values.help ? EXIT_CODES.ok : EXIT_CODES.usage;
   }
   const found = readAreas(dir, areas);
+  const kinds = list(values.kinds);
+  const paths = list(values.path);
+  const known = found.flatMap((area) => area.cases.flatMap((entry) => kindNames(area, entry)));
+  checkNames('--kinds', kinds, [...new Set(known)]);
+  checkNames('--path', paths, OP_PATHS);
   await ready();
   const results = await runAreas(found, {
-    kinds: list(values.kinds),
-    paths: list(values.path),
+    ...(kinds ? { kinds } : {}),
+    ...(paths ? { paths } : {}),
     onResult: (result) => process.stdout.write(`${caseLine(result)}\n`),
   });
   const engine = tf.getBackend();
+  if (!hasNativeOps()) process.stdout.write(`native paths left out: engine ${engine} has no op library\n`);
   process.stdout.write(`${totalLine(results, engine)}\n`);
   if (values.json) write(values.json, `${JSON.stringify(results, null, 1)}\n`);
   if (values.markdown) write(values.markdown, markdown(results, engine));
@@ -64,6 +72,17 @@ function parse() {
 
 function list(text: string | undefined): string[] | undefined {
   return text?.split(',').map((part) => part.trim());
+}
+
+/** A name that fits nothing would quietly leave cases out. */
+function checkNames(flag: string, names: readonly string[] | undefined, known: readonly string[]): void {
+  for (const name of names ?? []) {
+    if (known.includes(name)) continue;
+    const near = didYouMean(name, known);
+    throw new UserError(
+      `${flag}: there is no "${name}"${near ? `, did you mean "${near}"?` : ''} There are: ${known.join(', ')}`,
+    );
+  }
 }
 
 function write(path: string, text: string): void {

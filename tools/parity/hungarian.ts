@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { cxcywhToXyxy, pairwiseGiou, pairwiseIou, xyxyToCxcywh } from '../../src/models/boxes.js';
 import type { DetectorOutput, PaddedTargets } from '../../src/models/types.js';
-import { linearAssignment } from '../../src/ops/index.js';
+import { linearAssignment, type OpPath } from '../../src/ops/index.js';
 import type { ClassCostName, FocalOptions } from '../../src/train/losses/index.js';
 import {
   classCriterion,
@@ -19,21 +19,20 @@ import { type CaseContext, gradientsOf } from './context.js';
 
 /** Optimal assignment of one matrix. Refusals, and problems with several optima, are told by the manifest. */
 export function runAssignment(context: CaseContext): void {
-  const { shape } = context.raw('in/cost');
-  const [queries, targets] = shape as [number, number];
-  const solve = (): Int32Array => {
-    const costs = tf.reshape(context.tensor('in/cost'), [1, queries, targets]) as tf.Tensor3D;
-    return linearAssignment(costs, tf.tensor1d([targets], 'int32')).dataSync() as Int32Array;
+  const [queries, targets] = context.raw('in/cost').shape as [number, number];
+  const solve = (costs: tf.Tensor): Int32Array => {
+    const batch = tf.reshape(costs, [1, queries, targets]) as tf.Tensor3D;
+    const sizes = tf.tensor1d([targets], 'int32');
+    return linearAssignment(batch, sizes, { path: context.path as OpPath }).dataSync() as Int32Array;
   };
-  if (typeof context.entry.error === 'string') {
-    context.check(
-      'refused',
-      refuses(solve),
-      `accepted a matrix that must be refused: ${context.entry.error}`,
-    );
+  const { error } = context.entry;
+  if (typeof error === 'string') {
+    solve(tf.zeros([queries, targets])); // it is the costs that are refused, not the call
+    const refused = throws(() => solve(context.tensor('in/cost')));
+    context.check('refused', refused, `accepted a matrix that must be refused: ${error}`);
     return;
   }
-  const pairs = [...solve()]
+  const pairs = [...solve(context.tensor('in/cost'))]
     .map((query, target) => [query, target] as const)
     .filter(([query]) => query >= 0)
     .sort((a, b) => a[0] - b[0]);
@@ -55,7 +54,7 @@ export function runAssignment(context: CaseContext): void {
   }
 }
 
-function refuses(run: () => unknown): boolean {
+function throws(run: () => unknown): boolean {
   try {
     run();
     return false;

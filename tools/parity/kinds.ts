@@ -3,7 +3,7 @@ import { runCoco } from './coco_eval.js';
 import type { CaseContext } from './context.js';
 import { runAssignment, runBoxes, runFocal, runMatcher, runSetLosses } from './hungarian.js';
 import { runContrastive, runCriterion, runPositiveMap } from './mdetr.js';
-import { MSDA_PATHS, runMsdaCore, runMsdaModule } from './msda.js';
+import { runMsdaCore, runMsdaModule } from './msda.js';
 import { runOptim } from './optim.js';
 import { runEncoder, runTokenizer } from './roberta.js';
 import { runSwin } from './swin.js';
@@ -16,13 +16,16 @@ export interface Kind {
   paths?: readonly string[];
 }
 
+/** Ops of our own: the native kernel, and its meaning in plain operations. */
+export const OP_PATHS = ['native', 'plain'];
+
 /** Every kind of case that is known, by area and kind. To add one: a runner, and a row here. */
 export const KINDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
-  msda: { core: { run: runMsdaCore, paths: MSDA_PATHS }, module: { run: runMsdaModule } },
+  msda: { core: { run: runMsdaCore, paths: OP_PATHS }, module: { run: runMsdaModule, paths: OP_PATHS } },
   swin: { backbone: { run: runSwin }, model: { run: runSwin } },
   roberta: { tokenizer: { run: runTokenizer }, encoder: { run: runEncoder } },
   hungarian: {
-    assignment: { run: runAssignment },
+    assignment: { run: runAssignment, paths: OP_PATHS },
     matcher: { run: runMatcher },
     boxes: { run: runBoxes },
     focal: { run: runFocal },
@@ -35,6 +38,7 @@ export const KINDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
     contrastive: { run: runContrastive },
     positive_map: { run: runPositiveMap },
   },
+  mdetr_g: { criterion: { run: runCriterion } },
 };
 
 /** Areas with at least one known kind. */

@@ -78,6 +78,8 @@ interface CriterionConfig {
   /** Weights of class, L1 and generalised IoU in the matcher. */
   cost?: [number, number, number];
   isfinal?: boolean;
+  /** MDETR-G: whether the logarithm of the similarity scale is learned, or the scale fixed at 1 / 0.07. */
+  mode?: 'learnable' | 'hardcoded';
   loss_weights: Record<string, number>;
 }
 
@@ -86,7 +88,7 @@ export async function runCriterion(context: CaseContext): Promise<void> {
   const leaves = new Map(
     context
       .names('in/')
-      .filter((name) => /^in\/(pred_|proj_|tau)/.test(name))
+      .filter((name) => /^in\/(pred_|proj_|tau|logit_scale)/.test(name))
       .map((name) => [name.slice(3), context.variable(name)]),
   );
   const targets = captionTargets(context);
@@ -128,6 +130,7 @@ function criterionOptions(
     weights: config.loss_weights,
     matcher: { classCost: 'softmax-token', class: classCost, bbox, giou },
     eosCoef: config.eos_coef ?? 0.1,
+    maskPadding: config.mode !== undefined, // MDETR-G's criterion hides padding tokens, MDETR's does not
   };
 }
 
@@ -184,12 +187,22 @@ async function readExtras(
   targets: PaddedTargets,
   leaves: ReadonlyMap<string, tf.Variable>,
 ): Promise<LossExtras> {
-  const tau = leaves.get('tau') ?? (context.config.tau as number | undefined);
-  const extras: LossExtras = tau === undefined ? {} : { temperature: tau };
+  const extras: LossExtras = similarityScale(context.config as Partial<CriterionConfig>, leaves);
   if (leaves.has('proj_tokens')) extras.alignMap = await alignMapOf(context, targets);
   if (context.has('in/attention_mask')) extras.tokenMask = context.tensor('in/attention_mask', 'float32');
   if (context.config.isfinal) extras.isfinal = isfinalTargets(context, targets);
   return extras;
+}
+
+function similarityScale(
+  { mode, tau }: Partial<CriterionConfig>,
+  leaves: ReadonlyMap<string, tf.Variable>,
+): LossExtras {
+  const logitScale = leaves.get('logit_scale_align');
+  if (mode === 'learnable' && logitScale) return { logitScale };
+  if (mode === 'hardcoded') return { temperature: 0.07 };
+  const temperature = leaves.get('tau') ?? tau;
+  return temperature === undefined ? {} : { temperature };
 }
 
 async function alignMapOf(context: CaseContext, targets: PaddedTargets): Promise<tf.Tensor3D> {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
+import { hasNativeOps } from '../../src/engine/index.js';
 import { ratio, within } from './compare.js';
 import { CaseContext } from './context.js';
 import { kindOf, runnerFor } from './kinds.js';
 import type { CaseResult, Comparison, ParityArea, ParityCase } from './types.js';
 
 export interface RunOptions {
-  /** Only cases of these kinds; absent = all, and unknown kinds fail. */
+  /** Only cases of these kinds (`kind` or `area/kind`); absent = all, and unknown kinds fail. */
   kinds?: readonly string[];
-  /** Only these variants, where a kind has several. */
+  /** Only these variants, where a kind has several; absent = all that the engine has. */
   paths?: readonly string[];
   /** Called after each case. */
   onResult?: (result: CaseResult) => void;
@@ -23,7 +24,7 @@ export async function runAreas(
   for (const area of areas) {
     for (const entry of area.cases) {
       const kind = kindOf(entry);
-      if (options.kinds && !options.kinds.includes(kind)) continue;
+      if (options.kinds && !kindNames(area, entry).some((name) => options.kinds!.includes(name))) continue;
       for (const path of pathsOf(area, kind, options.paths)) {
         const result = await runCase(area, entry, kind, path);
         results.push(result);
@@ -34,10 +35,17 @@ export async function runAreas(
   return results;
 }
 
+/** How a kind may be asked for: by itself, and with its area. */
+export function kindNames(area: ParityArea, entry: ParityCase): [kind: string, withArea: string] {
+  const kind = kindOf(entry);
+  return [kind, `${area.name}/${kind}`];
+}
+
 function pathsOf(area: ParityArea, kind: string, wanted: readonly string[] | undefined): readonly string[] {
   const paths = runnerFor(area, kind)?.paths;
   if (!paths) return [''];
-  return wanted ? paths.filter((path) => wanted.includes(path)) : paths;
+  if (wanted) return paths.filter((path) => wanted.includes(path));
+  return hasNativeOps() ? paths : paths.filter((path) => path !== 'native');
 }
 
 async function runCase(area: ParityArea, entry: ParityCase, kind: string, path: string): Promise<CaseResult> {

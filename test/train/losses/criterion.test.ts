@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
+import { ready } from '../../../src/engine/index.js';
 import type { DetectorOutput, PaddedTargets } from '../../../src/models/types.js';
 import type { CriterionOptions, LossExtras } from '../../../src/train/losses/index.js';
 import { classCriterion, classTargets, SetCriterion } from '../../../src/train/losses/index.js';
 import { SIZES, someOutput, someTargets, values, withPadding } from './helpers.js';
 
 beforeAll(async () => {
-  await tf.setBackend('cpu');
+  await ready();
 });
 
-const tokenMask = tf.tensor2d(
-  [
-    [1, 1, 1, 1, 1, 1, 1],
-    [1, 1, 1, 1, 0, 0, 0],
-  ],
-  [2, 7],
-);
+const tokenMask = (): tf.Tensor2D =>
+  tf.tensor2d(
+    [
+      [1, 1, 1, 1, 1, 1, 1],
+      [1, 1, 1, 1, 0, 0, 0],
+    ],
+    [2, 7],
+  );
 
-const CRITERIA: [name: string, options: Partial<CriterionOptions>, extras: LossExtras][] = [
-  ['MDETR', {}, { temperature: 0.07 }],
-  ['MDETR-G', { maskPadding: true }, { logitScale: tf.scalar(2), tokenMask }],
+const CRITERIA: [name: string, options: Partial<CriterionOptions>, extrasOf: () => LossExtras][] = [
+  ['MDETR', {}, () => ({ temperature: 0.07 })],
+  ['MDETR-G', { maskPadding: true }, () => ({ logitScale: tf.scalar(2), tokenMask: tokenMask() })],
   [
     'sigmoid tokens',
     {
@@ -28,7 +30,7 @@ const CRITERIA: [name: string, options: Partial<CriterionOptions>, extras: LossE
       matcher: { classCost: 'focal-token', class: 2, bbox: 5, giou: 2 },
       focalNormaliser: 'tokens',
     },
-    {},
+    () => ({}),
   ],
 ];
 
@@ -44,8 +46,13 @@ function numbers(
   return Object.fromEntries(all);
 }
 
-describe.each(CRITERIA)('criterion %s', (_name, options, extras) => {
+describe.each(CRITERIA)('criterion %s', (_name, options, extrasOf) => {
   const criterion = new SetCriterion(options);
+  let extras: LossExtras;
+
+  beforeAll(() => {
+    extras = extrasOf();
+  });
 
   it('names the layers as DETR does', () => {
     const { parts } = criterion.compute(someOutput(1), someTargets(2, [3, 2], 3), extras);

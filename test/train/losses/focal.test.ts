@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
+import { ready } from '../../../src/engine/index.js';
 import { Random } from '../../../src/random.js';
 import { diceLoss, logSumExp, sigmoidFocal } from '../../../src/train/losses/index.js';
 import { uniform, values } from './helpers.js';
 
 beforeAll(async () => {
-  await tf.setBackend('cpu');
+  await ready();
 });
 
 /** The definition, in doubles. */
