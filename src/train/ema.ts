@@ -20,15 +20,15 @@ export class Ema {
     store.addSlot(this.slot, (bucket) => tf.clone(store.slot(bucket, 'param')));
   }
 
-  /** Call after each optimizer step. */
-  update(): void {
+  /** Call after each optimizer step. `decay` may differ from step to step, see `warmDecay`. */
+  update(decay = this.decay): void {
     this.expectSwapped(false, 'update');
     const { store, slot } = this;
     for (const bucket of store.buckets) {
       store.setSlot(bucket, slot, () => {
         const average = store.slot(bucket, slot);
         const change = tf.sub(store.slot(bucket, 'param'), average);
-        return tf.add(average, tf.mul(change, 1 - this.decay));
+        return tf.add(average, tf.mul(change, 1 - decay));
       });
     }
   }
@@ -66,4 +66,12 @@ export class Ema {
     if (this.swapped === expected) return;
     throw new Error(`[Ema.${method}] expected the parameters to be in place but the averages are`);
   }
+}
+
+/**
+ * Decay for the step that follows `step` done ones: low at first, so that the averages soon forget the first weights,
+ * never above `decay` (the rule of TensorFlow's ExponentialMovingAverage with `num_updates`).
+ */
+export function warmDecay(decay: number, step: number): number {
+  return Math.min(decay, (1 + step) / (10 + step));
 }

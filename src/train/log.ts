@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type Chart, smooth, writeCharts } from '../viz/curves.js';
+import { configToYaml } from './config/file.js';
 import type { RunConfig } from './config/schema.js';
 import { createProgress, type Output, type Progress } from './log/progress.js';
 import { type EvalRecord, JsonLines, type LogRecord, readRecords, type TrainRecord } from './log/records.js';
@@ -36,6 +37,7 @@ export class RunLog {
     this.progress = createProgress(output, total, from ?? 0);
     this.board = config.tensorboard ? new TensorBoardWriter(join(run, 'tensorboard')) : null;
     if (from !== null) this.board?.resumed(from + 1);
+    this.board?.text(0, 'config', `\`\`\`yaml\n${configToYaml(config)}\`\`\``);
     this.board?.hparams(hyperParameters(config), ['eval/AP50', 'train/loss']);
   }
 
@@ -81,10 +83,6 @@ export class RunLog {
   /** Notes in the log, not on the terminal, what ended the run. */
   failed(error: unknown): void {
     this.lines.write({ kind: 'event', step: this.lastStep, event: 'failed', detail: String(error) });
-  }
-
-  text(tag: string, markdown: string): void {
-    this.board?.text(0, tag, markdown);
   }
 
   say(line: string): void {

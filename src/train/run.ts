@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import { type BestResult, loadCheckpoint, loadWeights } from './checkpoint.js';
 import type { RunConfig } from './config/schema.js';
-import { Ema } from './ema.js';
+import { Ema, warmDecay } from './ema.js';
 import { defaultGroups } from './groups.js';
 import { type Interrupt, watchInterrupt } from './interrupt.js';
 import { type Output, RunLog, type TrainRecord } from './log.js';
@@ -86,7 +86,8 @@ export async function runTraining(config: RunConfig, options: RunOptions): Promi
     const running = new RunLog(path, config, {
       output: options.output ?? process.stdout,
       total,
-      from: state ? step : null,
+      // A run that was broken off before its first checkpoint starts anew; its old log goes.
+      from: state || config.resume === 'auto' ? step : null,
     });
     log = running;
     const session = new Session(
@@ -137,7 +138,7 @@ async function trainLoop(session: Session, asked: () => boolean): Promise<boolea
       } finally {
         task.disposeBatch(batch);
       }
-      ema?.update();
+      ema?.update(config.emaWarmup ? warmDecay(config.ema, session.step) : config.ema);
       session.step = done;
       await feed.settle();
       const now = performance.now();

@@ -35,10 +35,12 @@ export function prepareRunFolder(config: RunConfig): RunFolder {
     );
   }
   const path = out ?? (checkpoint ? runOf(checkpoint) : join('runs', `${config.model}-${stamp(new Date())}`));
-  if (checkpoint === null && existsSync(join(path, LOG_FILE))) {
-    throw new UserError(
-      `${path} already holds a run; continue it with --resume ${path}, or choose another folder with --out`,
-    );
+  if (checkpoint === null && resume !== 'auto' && existsSync(join(path, LOG_FILE))) {
+    const remedy =
+      findCheckpoint(path) === null
+        ? 'it has no checkpoint, so delete it'
+        : `continue it with --resume ${path}`;
+    throw new UserError(`${path} already holds a run; ${remedy}, or choose another folder with --out`);
   }
   try {
     mkdirSync(join(path, 'samples'), { recursive: true });

@@ -5,7 +5,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/gl
 import * as tf from '@tensorflow/tfjs';
 import { ready } from '../../src/engine/index.js';
 import { readSafetensorsSync, type StoredTensor } from '../../src/models/weights/safetensors.js';
-import { Ema } from '../../src/train/ema.js';
+import { Ema, warmDecay } from '../../src/train/ema.js';
 import { AdamW, lossAndGradients, matches } from '../../src/train/optimizer.js';
 import { scheduleFactor } from '../../src/train/schedule.js';
 
@@ -231,6 +231,12 @@ describe('Ema', () => {
     const failing = ema.during(() => Promise.reject(new Error('evaluation failed')));
     await expect(failing).rejects.toThrow('evaluation failed');
     expect(bias.dataSync()[0]).toBeCloseTo(0, 5);
+  });
+});
+
+describe('warmDecay', () => {
+  it('rises to the decay and stays there', () => {
+    expect([0, 10, 1e6].map((step) => warmDecay(0.998, step))).toEqual([0.1, 11 / 20, 0.998]);
   });
 });
 

@@ -171,6 +171,12 @@ describe('runTraining', () => {
     await expect(train(toyConfig({ out: run }))).rejects.toThrow(
       `${run} already holds a run; continue it with --resume`,
     );
+    rmSync(join(run, 'checkpoints'), { recursive: true });
+    await expect(train(toyConfig({ out: run }))).rejects.toThrow(
+      'already holds a run; it has no checkpoint, so delete it',
+    );
+    const again = await train(toyConfig({ out: run, resume: 'auto', steps: 2 }));
+    expect(losses(again.run).map(([step]) => step)).toEqual([1, 2]);
     await expect(train(toyConfig({ resume: root }))).rejects.toThrow(
       `resume ${root}: there is no checkpoint there`,
     );

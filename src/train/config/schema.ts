@@ -157,6 +157,11 @@ export const CONFIG_SCHEMA = {
     group: OPTIMISER,
     help: 'Decay of the averaged weights that evaluation uses; 0 = none',
   }),
+  emaWarmup: boolean({
+    default: true,
+    group: OPTIMISER,
+    help: 'Let the averaged weights forget the first ones quickly, by a lower decay in the first steps',
+  }),
 
   // ---- Losses ----
   lossWeights: numbersByName({
