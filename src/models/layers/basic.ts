@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { gelu, layerNorm } from '../../ops/index.js';
 import type { InitSpec } from '../init.js';
 import { Module } from '../module.js';
+import { linearRows, relu } from './fused.js';
 
 export { gelu, layerNorm };
 
@@ -38,10 +39,9 @@ export class Linear extends Module {
 /** Linear map with weights in PyTorch's layout. @param x `[..., in]` @param weight `[out, in]` @returns `[..., out]` */
 export function linear(x: tf.Tensor, weight: tf.Tensor2D, bias: tf.Tensor1D | null = null): tf.Tensor {
   const [out, features] = weight.shape;
-  const rows = x.size / features;
-  let y: tf.Tensor = tf.matMul(x.reshape([rows, features]) as tf.Tensor2D, weight, false, true);
-  if (bias) y = tf.add(y, bias);
-  return y.reshape([...x.shape.slice(0, -1), out]);
+  if (x.rank === 2) return linearRows(x as tf.Tensor2D, weight, bias);
+  const rows = x.reshape([x.size / features, features]) as tf.Tensor2D;
+  return linearRows(rows, weight, bias).reshape([...x.shape.slice(0, -1), out]);
 }
 
 /** Layer normalisation over the last axis; parameters `weight`, `bias`. Source: Ba et al. 2016. */
@@ -154,7 +154,7 @@ export class MLP extends Module {
   forward(x: tf.Tensor): tf.Tensor {
     return this.layers.reduce((y, layer, i) => {
       const z = layer.forward(y);
-      return i < this.layers.length - 1 ? tf.relu(z) : z;
+      return i < this.layers.length - 1 ? relu(z) : z;
     }, x);
   }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { Module } from '../module.js';
 import { Linear } from './basic.js';
+import { relu } from './fused.js';
 
 /** Two linear layers with ReLU between; the owner registers `linear1` and `linear2` under its own name, as DETR does. */
 export class FeedForward extends Module {
@@ -29,6 +30,6 @@ export class FeedForward extends Module {
 
   /** @param x `[..., C]` */
   forward(x: tf.Tensor): tf.Tensor {
-    return this.linear2.forward(tf.relu(this.linear1.forward(x)));
+    return this.linear2.forward(relu(this.linear1.forward(x)));
   }
 }
