@@ -6,7 +6,8 @@ import { EXIT_CODES, UserError } from './errors.js';
 
 /** The `code` of a Node system error (`ENOENT`, ...), or null for anything else. */
 export function errorCode(error: unknown): string | null {
-  const code = error instanceof Error && 'code' in error ? error.code : null;
+  // Not `instanceof Error`: errors may come from another realm (worker, vm).
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : null;
   return typeof code === 'string' ? code : null;
 }
 

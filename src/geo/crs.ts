@@ -118,10 +118,17 @@ function crsFromDefinition(text: string): Crs | string {
     const epsg = authority === null ? null : Number(authority[1]);
     const quoted = /^\w+\[\s*"([^"]+)"/.exec(text);
     const name = epsg !== null ? `EPSG:${epsg}` : (quoted?.[1] ?? shown);
-    return makeCrs(name, epsg, text, geographic, [1, 1]);
+    return makeCrs(name, epsg, withOrigins(text), geographic, [1, 1]);
   } catch {
     return `'${shown}' is not a coordinate reference system that can be read`;
   }
+}
+
+/** PROJ takes absent origins for 0, proj4js for undefined: then everything is NaN. */
+function withOrigins(definition: string): string {
+  if (!definition.startsWith('+')) return definition;
+  const absent = ['lon_0', 'lat_0', 'x_0', 'y_0'].filter((key) => !definition.includes(`+${key}=`));
+  return [definition, ...absent.map((key) => `+${key}=0`)].join(' ');
 }
 
 function makeCrs(
