@@ -108,7 +108,7 @@ export function runCharts(records: readonly LogRecord[]): Chart[] {
   const window = Math.max(1, train.length / 30);
   const loss = train.map(({ step, loss }) => [step, loss] as const);
   const parts = [...new Set(train.flatMap((record) => Object.keys(record.parts)))];
-  const figures = [...new Set(evals.flatMap((record) => Object.keys(record.figures)))];
+  const names = [...new Set(evals.flatMap((record) => Object.keys(record.figures)))];
   const groups = [...new Set(train.flatMap((record) => Object.keys(record.lr)))];
   const xLabel = 'step';
   return [
@@ -139,8 +139,9 @@ export function runCharts(records: readonly LogRecord[]): Chart[] {
       title: 'Evaluation',
       xLabel,
       include: { x: [0], y: [0, 1] },
-      series: figures
-        .filter((name) => /^(AP|AR|R@)/.test(name))
+      series: names
+        // Shares only; figures of single forms of sentence would hide the others.
+        .filter((name) => !name.includes('/') && evals.every(({ figures }) => (figures[name] ?? 0) <= 1))
         .map((name) => ({
           name,
           points: evals.flatMap(({ step, figures: values }) =>
