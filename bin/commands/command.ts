@@ -6,14 +6,20 @@ export type Flags = Readonly<Record<string, unknown>>;
 
 /** One command of `tfgeo-train`. Commands parse, call the library and print; they compute nothing themselves. */
 export interface Command {
-  name: string;
-  /** yargs' form: `detect <image>`. */
-  usage: string;
-  about: string;
   positionals?: Readonly<Record<string, PositionalOptions>>;
   options: Record<string, Options>;
   /** @returns exit code */
   run(flags: Flags): Promise<number>;
+}
+
+/** What the help text says of a command, and how to get the rest. */
+export interface CommandRow {
+  name: string;
+  /** yargs' form: `detect <image>`. */
+  usage: string;
+  about: string;
+  /** Loads the command's code and what it needs; the help text and other commands do without. */
+  load(): Promise<Command>;
 }
 
 /** Flags that choose the engine, for every command that computes. */
@@ -22,12 +28,13 @@ export const ENGINE_OPTIONS: Record<string, Options> = {
     describe: 'What computes; auto = the best one present',
     choices: ['auto', 'tensorflow', 'wasm', 'cpu'],
     default: 'auto',
-    group: 'Machine',
+    group: 'Machine:',
   },
   threads: {
     describe: 'Threads to compute with; 0 = all cores',
-    type: 'number',
-    default: 0,
-    group: 'Machine',
+    type: 'string',
+    requiresArg: true,
+    defaultDescription: '0',
+    group: 'Machine:',
   },
 };

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+import { extname } from 'node:path';
 import { type DetectOptions, type DetectResult, load } from '../../src/detector.js';
 import { EXIT_CODES, UserError } from '../../src/errors.js';
-import { assertWritable, openRaster, writeDetections } from '../../src/geo/index.js';
+import { assertWritable, openRaster, type Raster, writeDetections } from '../../src/geo/index.js';
+import { requirePrompt } from '../../src/models/text/index.js';
 import { writeOverlay } from '../../src/viz/overlay.js';
 import { type Command, ENGINE_OPTIONS, type Flags } from './command.js';
 import { startEngine } from './engine.js';
+import { numberFlag, textFlag } from './flag_values.js';
 
 /** Overlays are drawn from at most this many pixels a side. */
 const OVERLAY_SIDE = 2048;
 
 /** `tfgeo-train detect`: boxes for what a sentence says about a picture. */
 export const detect: Command = {
-  name: 'detect',
-  usage: 'detect <image>',
-  about: 'Find what a sentence names in a picture; boxes in pixels and on the map',
   positionals: {
     image: { describe: 'GeoTIFF, PNG, JPEG or WebP; a path or a URL', type: 'string', demandOption: true },
   },
@@ -23,9 +23,13 @@ export const detect: Command = {
       describe: 'What to look for, e.g. "white boats at the pier"',
       type: 'string',
       demandOption: true,
+    },
+    model: {
+      alias: 'm',
+      describe: 'Model folder; default: the small model of the package',
+      type: 'string',
       requiresArg: true,
     },
-    model: { alias: 'm', describe: 'Model folder; default: the small model of the package', type: 'string' },
     output: {
       alias: 'o',
       describe: 'File to write: .geojson, .json or .csv',
@@ -33,22 +37,45 @@ export const detect: Command = {
       requiresArg: true,
     },
     overlay: { describe: 'PNG to draw the boxes on', type: 'string', requiresArg: true },
-    threshold: { describe: "Least score, 0 to 1; default: the model's own", type: 'number' },
-    tile: { describe: 'Side of the tiles of a large picture, in pixels the model sees', type: 'number' },
-    overlap: { describe: 'Pixels that neighbouring tiles share; default: a quarter tile', type: 'number' },
-    scale: { describe: 'Resample the picture by this factor first', type: 'number', default: 1 },
-    bands: { describe: 'Bands shown as red, green, blue, counted from 1, e.g. 4,3,2', type: 'string' },
+    threshold: {
+      describe: "Least score, 0 to 1; default: the model's own",
+      type: 'string',
+      requiresArg: true,
+    },
+    tile: {
+      describe: 'Side of the tiles of a large picture, in pixels the model sees; default: as it was trained',
+      type: 'string',
+      requiresArg: true,
+    },
+    overlap: {
+      describe: 'Pixels that neighbouring tiles share; default: a quarter tile',
+      type: 'string',
+      requiresArg: true,
+    },
+    scale: {
+      describe: 'Resample the picture by this factor first',
+      type: 'string',
+      requiresArg: true,
+      defaultDescription: '1',
+    },
+    bands: {
+      describe: 'Bands shown as red, green, blue, counted from 1, e.g. 4,3,2',
+      type: 'string',
+      requiresArg: true,
+    },
     ...ENGINE_OPTIONS,
   },
   async run(flags) {
     const image = String(flags.image);
-    const output = flags.output as string | undefined;
-    if (output !== undefined) await checkOutput(output, image);
+    const prompt = String(flags.prompt);
+    const options = detectOptions(flags);
+    const places = { output: textFlag(flags, 'output'), overlay: textFlag(flags, 'overlay') };
+    requirePrompt(prompt);
+    await checkPlaces(places, image);
     await startEngine(flags);
-    const model = await load(flags.model as string | undefined);
+    const model = await load(textFlag(flags, 'model'));
     try {
-      const result = await model.detect(image, String(flags.prompt), detectOptions(flags));
-      await write(flags, result, output);
+      await write(places, image, await model.detect(image, prompt, options));
     } finally {
       model.dispose();
     }
@@ -56,29 +83,38 @@ export const detect: Command = {
   },
 };
 
-/** Fails before anything is computed if the result could not be written. */
-async function checkOutput(output: string, image: string): Promise<void> {
+interface Places {
+  output: string | undefined;
+  overlay: string | undefined;
+}
+
+/** Fails before anything is computed if the picture cannot be read or the result could not be written. */
+async function checkPlaces({ output, overlay }: Places, image: string): Promise<void> {
+  if (overlay !== undefined && extname(overlay).toLowerCase() !== '.png') {
+    throw new UserError(`--overlay writes PNG: give a name that ends in .png instead of ${overlay}`);
+  }
+  await withRaster(image, async ({ name, georeference, georeferenceMissing }) => {
+    if (output !== undefined) assertWritable(output, { source: name, georeference, georeferenceMissing });
+  });
+}
+
+async function withRaster(image: string, use: (raster: Raster) => Promise<void>): Promise<void> {
   const raster = await openRaster(image);
   try {
-    assertWritable(output, raster);
+    await use(raster);
   } finally {
     await raster.close();
   }
 }
 
 function detectOptions(flags: Flags): DetectOptions {
-  const number = (key: string) => {
-    const value = flags[key];
-    if (value === undefined) return undefined;
-    if (!Number.isFinite(value)) throw new UserError(`--${key} must be a number, but is ${value}`);
-    return value as number;
-  };
+  const bands = textFlag(flags, 'bands');
   const given = {
-    threshold: number('threshold'),
-    tile: number('tile'),
-    overlap: number('overlap'),
-    scale: number('scale'),
-    bands: flags.bands === undefined ? undefined : parseBands(String(flags.bands)),
+    threshold: numberFlag(flags, 'threshold', { min: 0, max: 1 }),
+    tile: numberFlag(flags, 'tile', { min: 32, whole: true }),
+    overlap: numberFlag(flags, 'overlap', { min: 0, whole: true }),
+    scale: numberFlag(flags, 'scale', { min: 0.01, max: 16 }),
+    bands: bands === undefined ? undefined : parseBands(bands),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
@@ -90,29 +126,27 @@ function parseBands(text: string): number[] {
     (bands.length === 1 || bands.length === 3)
   )
     return bands;
-  throw new UserError(`--bands must be one or three band numbers from 1 up, e.g. 4,3,2, but is ${text}`);
+  throw new UserError(`--bands must be one or three band numbers from 1 up, e.g. 4,3,2, but it is "${text}"`);
 }
 
-async function write(flags: Flags, result: DetectResult, output: string | undefined): Promise<void> {
+async function write({ output, overlay }: Places, image: string, result: DetectResult): Promise<void> {
   for (const note of result.notes) process.stderr.write(`tfgeo-train: ${note}\n`);
   const { set } = result;
   if (output !== undefined) await writeDetections(output, set);
-  const overlay = flags.overlay as string | undefined;
-  if (overlay !== undefined) await writePicture(overlay, String(flags.image), result);
+  if (overlay !== undefined) await writePicture(overlay, image, result);
   const lines = set.detections.map(
     ({ box, score, phrase }) =>
-      `${score.toFixed(3)}  ${phrase}  [${box.map((x) => x.toFixed(1)).join(', ')}]`,
+      `${score.toFixed(3)}  ${phrase}  [${box.map((x) => x.toFixed(1)).join(', ')}]\n`,
   );
-  const places = [output, overlay].filter((path) => path !== undefined);
+  const written = [output, overlay].filter((path) => path !== undefined);
   process.stdout.write(
-    `${lines.map((line) => `${line}\n`).join('')}` +
-      `${lines.length} found for "${set.prompt}"${places.length > 0 ? `; written: ${places.join(', ')}` : ''}\n`,
+    `${lines.join('')}${lines.length} found for "${set.prompt}"` +
+      `${written.length > 0 ? `; written: ${written.join(', ')}` : ''}\n`,
   );
 }
 
-async function writePicture(path: string, image: string, { set }: DetectResult): Promise<void> {
-  const raster = await openRaster(image);
-  try {
+function writePicture(path: string, image: string, { set }: DetectResult): Promise<void> {
+  return withRaster(image, async (raster) => {
     const shrink = Math.min(1, OVERLAY_SIDE / Math.max(raster.width, raster.height));
     const size = {
       width: Math.max(1, Math.round(raster.width * shrink)),
@@ -125,7 +159,5 @@ async function writePicture(path: string, image: string, { set }: DetectResult):
       box: [x0 * fx, y0 * fy, x1 * fx, y1 * fy] as const,
     }));
     await writeOverlay(path, await raster.read(undefined, { size }), boxes, { title: set.prompt });
-  } finally {
-    await raster.close();
-  }
+  });
 }

@@ -5,13 +5,10 @@ import type { Command } from './command.js';
 
 /** `tfgeo-train doctor`: what computes here, why, and what to type next. */
 export const doctorCommand: Command = {
-  name: 'doctor',
-  usage: 'doctor',
-  about: 'Say which engine runs here, with which libraries and devices, and why',
   options: { json: { describe: 'Print the report as JSON', type: 'boolean', default: false } },
   async run(flags) {
     const report = await doctor();
     process.stdout.write(flags.json ? `${JSON.stringify(report, null, 2)}\n` : `${formatDoctor(report)}\n`);
-    return EXIT_CODES.ok;
+    return report.ok ? EXIT_CODES.ok : EXIT_CODES.engine;
   },
 };

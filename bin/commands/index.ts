@@ -1,11 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Command } from './command.js';
-import { detect } from './detect.js';
-import { doctorCommand } from './doctor.js';
-import { evaluate } from './eval.js';
-import { scenes } from './scenes.js';
-import { setupCommand } from './setup.js';
-import { train } from './train.js';
+import type { CommandRow } from './command.js';
 
 /** Every command, in the order of the help text. A new command is a file and a row here. */
-export const COMMANDS: readonly Command[] = [train, evaluate, detect, scenes, setupCommand, doctorCommand];
+export const COMMANDS: readonly CommandRow[] = [
+  {
+    name: 'train',
+    usage: 'train',
+    about: 'Train a detector, or continue a run',
+    load: async () => (await import('./train.js')).train,
+  },
+  {
+    name: 'eval',
+    usage: 'eval [model]',
+    about: 'Evaluate a model: AP, AP50 by form of sentence, and what it finds with the wrong sentence',
+    load: async () => (await import('./eval.js')).evaluate,
+  },
+  {
+    name: 'detect',
+    usage: 'detect <image>',
+    about: 'Find what a sentence names in a picture; boxes in pixels and on the map',
+    load: async () => (await import('./detect.js')).detect,
+  },
+  {
+    name: 'scenes',
+    usage: 'scenes <folder>',
+    about: 'Write made scenes with sentences as PNG and COCO/MDETR JSON',
+    load: async () => (await import('./scenes.js')).scenes,
+  },
+  {
+    name: 'inspect',
+    usage: 'inspect <data>',
+    about: 'Say what is in a dataset, and which of its records are wrong',
+    load: async () => (await import('./inspect.js')).inspect,
+  },
+  {
+    name: 'models',
+    usage: 'models',
+    about: 'List the presets of models and the model that comes with the package',
+    load: async () => (await import('./models.js')).models,
+  },
+  {
+    name: 'setup',
+    usage: 'setup',
+    about: 'Get TensorFlow and compile the native parts; does nothing when all is there',
+    load: async () => (await import('./setup.js')).setupCommand,
+  },
+  {
+    name: 'doctor',
+    usage: 'doctor',
+    about: 'Say which engine runs here, with which libraries and devices, and why',
+    load: async () => (await import('./doctor.js')).doctorCommand,
+  },
+];

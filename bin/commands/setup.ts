@@ -5,9 +5,6 @@ import type { Command } from './command.js';
 
 /** `tfgeo-train setup`: gets libtensorflow and compiles what is not there. */
 export const setupCommand: Command = {
-  name: 'setup',
-  usage: 'setup',
-  about: 'Get TensorFlow and compile the native parts; does nothing when all is there',
   options: {
     refresh: { describe: 'Check everything again and retry what failed', type: 'boolean', default: false },
     prebuild: {
@@ -17,10 +14,14 @@ export const setupCommand: Command = {
     },
   },
   async run(flags) {
-    const report = await setup({ refresh: Boolean(flags.refresh), prebuild: Boolean(flags.prebuild) });
+    const { library, addon, ops } = await setup({
+      refresh: Boolean(flags.refresh),
+      prebuild: Boolean(flags.prebuild),
+    });
+    const parts = [addon, ...(ops === null ? [] : [ops])];
     process.stdout.write(
-      `TensorFlow ${report.library.version} in ${report.library.folder}\n` +
-        `addon ${report.addon.path}\noperators ${report.ops?.path ?? 'none'}\n`,
+      `TensorFlow ${library.version ?? 'of unknown version'} in ${library.folder} (${library.source})\n` +
+        parts.map(({ part, folder, from }) => `${part} in ${folder} (${from})\n`).join(''),
     );
     return EXIT_CODES.ok;
   },

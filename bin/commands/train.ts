@@ -5,19 +5,21 @@ import { buildGroundingTask } from '../../src/train/grounding/build_task.js';
 import { runTraining } from '../../src/train/run.js';
 import type { Command } from './command.js';
 import { startEngine } from './engine.js';
+import { textFlag } from './flag_values.js';
 
 /** `tfgeo-train train`: its flags are the keys of the run's configuration. */
 export const train: Command = {
-  name: 'train',
-  usage: 'train',
-  about: 'Train a detector, or continue a run',
   options: {
     config: { describe: 'YAML or JSON file of configuration keys', type: 'string', requiresArg: true },
-    'print-config': { describe: 'Print the resolved configuration as YAML and stop', type: 'boolean' },
+    'print-config': {
+      describe: 'Print the resolved configuration as YAML and stop',
+      type: 'boolean',
+      default: false,
+    },
     ...toYargsOptions(),
   },
   async run(flags) {
-    const file = flags.config as string | undefined;
+    const file = textFlag(flags, 'config');
     const config = await resolveConfig({ flags, ...(file === undefined ? {} : { file }) });
     if (flags['print-config']) {
       process.stdout.write(configToYaml(config));

@@ -1,29 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join, resolve } from 'node:path';
 
-let root: string | null = null;
-
-/** The package's folder: the one with `binding.gyp`, whether this file runs from `src/` or from `dist/src/`. */
-export function packageRoot(): string {
-  if (root !== null) return root;
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!isPackageRoot(folder)) {
-    const parent = dirname(folder);
-    if (parent === folder) throw new Error(`tfgeo's package folder was not found above ${import.meta.url}`);
-    folder = parent;
-  }
-  root = folder;
-  return folder;
-}
-
-function isPackageRoot(folder: string): boolean {
-  const manifest = join(folder, 'package.json');
-  if (!existsSync(manifest)) return false;
-  return (JSON.parse(readFileSync(manifest, 'utf8')) as { name?: string }).name === 'tfgeo';
-}
+export { packageRoot } from '../package.js';
 
 /** `$XDG_CACHE_HOME/tfgeo`, or `~/.cache/tfgeo`. */
 export function cacheRoot(): string {

@@ -18,8 +18,11 @@ export interface LoadedModel {
   tokenizerJson: string;
 }
 
+/** Weights in a model folder. */
+export const WEIGHTS_FILE = 'model.safetensors';
+
 /** Files of a model folder. */
-const FILES = { config: 'config.json', tokenizer: 'tokenizer.json', weights: 'model.safetensors' } as const;
+const FILES = { config: 'config.json', tokenizer: 'tokenizer.json', weights: WEIGHTS_FILE } as const;
 
 /**
  * Reads a model folder: `config.json`, `tokenizer.json`, `model.safetensors`.

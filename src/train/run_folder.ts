@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { writeFileAtomicSync } from '../atomic_file.js';
 import { UserError } from '../errors.js';
-import { describeWriteError } from '../files.js';
 import { CHECKPOINTS, findCheckpoint } from './checkpoint.js';
 import { configToYaml } from './config/file.js';
 import { CONFIG_KEYS, type ConfigKey, type RunConfig } from './config/schema.js';
@@ -17,7 +16,7 @@ export interface RunFolder {
 }
 
 /**
- * Finds and makes the run's folder. `resume: PATH` continues in the folder the checkpoint lies in unless `out` says
+ * Finds the run's folder; it is made with its first file, so that a mistake leaves none behind. `resume: PATH` continues in the folder the checkpoint lies in unless `out` says
  * otherwise; `resume: auto` continues in `out` if it holds a checkpoint.
  *
  * @throws UserError if there is no checkpoint to resume, or if a new run would write into another run's folder
@@ -41,11 +40,6 @@ export function prepareRunFolder(config: RunConfig): RunFolder {
         ? 'it has no checkpoint, so delete it'
         : `continue it with --resume ${path}`;
     throw new UserError(`${path} already holds a run; ${remedy}, or choose another folder with --out`);
-  }
-  try {
-    mkdirSync(join(path, 'samples'), { recursive: true });
-  } catch (error) {
-    throw describeWriteError(path, error);
   }
   return { path, resume: checkpoint };
 }

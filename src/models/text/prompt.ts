@@ -10,17 +10,21 @@ export interface PromptOptions {
   truncate?: boolean;
 }
 
+/** @throws UserError for a prompt without words */
+export function requirePrompt(prompt: string): void {
+  if (prompt.trim() !== '') return;
+  throw new UserError(
+    'The prompt is empty. Say what to look for, e.g. "white boats at the pier".',
+    EXIT_CODES.data,
+  );
+}
+
 /**
  * A user's sentence as tokens.
  * @throws UserError for an empty prompt and, unless it may be cut, for one that is longer than the encoder takes
  */
 export function encodePrompt(prompt: string, tokenizer: Tokenizer, options: PromptOptions): Encoding {
-  if (prompt.trim() === '') {
-    throw new UserError(
-      'The prompt is empty. Say what to look for, e.g. --prompt "white boats at the pier".',
-      EXIT_CODES.data,
-    );
-  }
+  requirePrompt(prompt);
   const { maxTokens } = options;
   const encoding = tokenizer.encode(prompt, options.truncate ? { maxLength: maxTokens } : {});
   if (encoding.ids.length > maxTokens) {
