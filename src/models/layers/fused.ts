@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
+import { opAttr, runOp } from '../../engine/index.js';
 
 // Functions of the hot path as single tape nodes with hand-written gradients. They take fewer steps than TensorFlow.js's own
 // gradients, some of which (relu, sum, mean) fill arrays of ones in JavaScript as large as their input.
@@ -40,8 +41,15 @@ export function relu(x: tf.Tensor): tf.Tensor {
       save([y]);
       return y;
     },
-    (dy, [y]) => [tf.mul(dy, tf.cast(tf.greater(y!, 0), 'float32'))],
+    (dy, [y]) => [reluGradient(dy, y!)],
   );
+}
+
+function reluGradient(dy: tf.Tensor, y: tf.Tensor): tf.Tensor {
+  if (tf.getBackend() === 'tensorflow') {
+    return runOp('ReluGrad', [opAttr.type('T', 'float32')], [dy, y], 1)[0]!;
+  }
+  return tf.mul(dy, tf.cast(tf.greater(y, 0), 'float32'));
 }
 
 /** `x W^T + b` on rows. @param x `[rows, in]` @param weight `[out, in]` @param bias `[out]` or null @returns `[rows, out]` */
