@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { dirname } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { loadSwinBackbone, loadSwinModel } from '../../src/models/backbones/index.js';
+import { loadSwinBackbone, loadSwinModel, type SwinBackbone } from '../../src/models/backbones/index.js';
 import type { Module, ParameterLayout } from '../../src/models/module.js';
 import { storeTensor } from '../../src/models/weights/state_dict.js';
 import { type CaseContext, gradientsOf } from './context.js';
@@ -14,7 +14,8 @@ interface Network {
 
 /** Kinds `backbone` and `model`: values inside, results, gradients of the pixels and of parameters. */
 export async function runSwin(context: CaseContext): Promise<void> {
-  const { module, run } = await NETWORKS[context.entry.kind!]!(dirname(context.fileLike('config.json')));
+  const folder = dirname(context.fileLike('config.json'));
+  const { module, run } = await NETWORKS[context.entry.kind!]!(folder, context);
   const pixels = context.track(
     tf.tidy(() => tf.variable(tf.transpose(context.tensor('in/pixel_values'), [0, 2, 3, 1]))),
   );
@@ -28,10 +29,9 @@ export async function runSwin(context: CaseContext): Promise<void> {
   module.dispose();
 }
 
-const NETWORKS: Readonly<Record<string, (folder: string) => Promise<Network>>> = {
-  backbone: async (folder) => {
-    // The fixtures' backbones give every stage; the file's own configuration says which.
-    const { backbone } = await loadSwinBackbone(folder);
+const NETWORKS: Readonly<Record<string, (folder: string, context: CaseContext) => Promise<Network>>> = {
+  backbone: async (folder, context) => {
+    const backbone = await loadBackbone(folder, context);
     const stages = backbone.config.out_features;
     return {
       module: backbone,
@@ -55,6 +55,20 @@ const NETWORKS: Readonly<Record<string, (folder: string) => Promise<Network>>> =
     };
   },
 };
+
+/** Values of stages behind the last wanted one may be stored too: then the network has to go on to them. */
+async function loadBackbone(folder: string, context: CaseContext): Promise<SwinBackbone> {
+  const { backbone } = await loadSwinBackbone(folder);
+  const stored = context
+    .expected(/^out\/raw\.stage\d+$/)
+    .map((name) => Number(name.slice('out/raw.stage'.length)));
+  const deepest = Math.max(0, ...stored);
+  if (backbone.config.out_features.some((name) => name === `stage${deepest}`) || deepest === 0)
+    return backbone;
+  backbone.dispose();
+  const stages = Array.from({ length: deepest }, (_, i) => `stage${i + 1}`);
+  return (await loadSwinBackbone(folder, { out_features: stages })).backbone;
+}
 
 /** Compares a result; maps `[batch, H, W, C]` are stored `[batch, C, H, W]`. */
 function compareMap(context: CaseContext, name: string, value: tf.Tensor): void {
