@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import { elementwiseGiou } from '../../models/boxes.js';
 import type { MdetrGOutput } from '../../models/mdetr_g.js';
 import type { PaddedTargets } from '../../models/types.js';
 import { noGrad } from '../../ops/no_grad.js';
-import { type MatcherOptions, match, sigmoidFocal } from '../losses/index.js';
+import { boxLosses, type MatcherOptions, match, sigmoidFocal } from '../losses/index.js';
 import type { TaskLoss } from '../task.js';
 import { EMPTY_BOX, type GroundingTargets, type RowTargets } from './batch.js';
 
@@ -168,19 +167,17 @@ function wordRows(group: Rows, wordMask: tf.Tensor2D): tf.Tensor2D {
 }
 
 /** L1 (summed over coordinates) and 1 - GIoU of every row: `[n]` each. */
-function boxElements(groups: Rows[]): { l1: tf.Tensor1D; giou: tf.Tensor1D } {
-  const boxes = tf.concat(groups.map((group) => group.boxes));
-  const truth = tf.concat(groups.map((group) => group.targets.boxes));
-  return {
-    l1: tf.sum(tf.abs(tf.sub(boxes, truth)), 1) as tf.Tensor1D,
-    giou: tf.sub(1, elementwiseGiou(boxes, truth)) as tf.Tensor1D,
-  };
+function boxElements(groups: Rows[]): { l1: tf.Tensor; giou: tf.Tensor } {
+  return boxLosses(
+    tf.concat(groups.map((group) => group.boxes)),
+    tf.concat(groups.map((group) => group.targets.boxes)),
+  );
 }
 
 /** Weighted sums by group; each group has its own normalisers. */
 function total(
   groups: Rows[],
-  elements: { focal: tf.Tensor1D; l1: tf.Tensor1D; giou: tf.Tensor1D },
+  elements: { focal: tf.Tensor; l1: tf.Tensor; giou: tf.Tensor },
   weights: GroundingWeights,
 ): TaskLoss {
   const coefficients = noGrad(() => {
