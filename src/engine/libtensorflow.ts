@@ -275,8 +275,7 @@ export async function fetchLibTensorFlow(say: (line: string) => void): Promise<L
       if (typeof before !== 'string') return before;
       const temporary = join(root, `.unpack-${process.pid}`);
       try {
-        say(`getting TensorFlow ${PINNED_TENSORFLOW} with pip (once) ...`);
-        const wheel = await downloadWheel(join(temporary, 'wheel'));
+        const wheel = await downloadWheel(join(temporary, 'wheel'), say);
         await unpackWheel(wheel, join(temporary, 'tensorflow'));
         replaceFolder(join(temporary, 'tensorflow'), cachedFolder());
       } finally {

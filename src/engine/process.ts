@@ -21,8 +21,14 @@ export function runCommand(
       cwd: options.cwd,
       env: options.env ?? process.env,
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: options.timeoutMs,
     });
+    // spawn's own `timeout` keeps its timer, and so the process, when the command is missing.
+    const timer =
+      options.timeoutMs === undefined ? undefined : setTimeout(() => child.kill(), options.timeoutMs);
+    const finish = (result: CommandResult) => {
+      clearTimeout(timer);
+      resolve(result);
+    };
     let stdout = '';
     let stderr = '';
     child.stdout.on('data', (chunk: Buffer) => {
@@ -32,9 +38,9 @@ export function runCommand(
       stderr += chunk.toString();
     });
     child.on('error', (error: NodeJS.ErrnoException) =>
-      resolve({ status: null, stdout, stderr: stderr || error.message, missing: error.code === 'ENOENT' }),
+      finish({ status: null, stdout, stderr: stderr || error.message, missing: error.code === 'ENOENT' }),
     );
-    child.on('close', (status) => resolve({ status, stdout, stderr, missing: false }));
+    child.on('close', (status) => finish({ status, stdout, stderr, missing: false }));
   });
 }
 

