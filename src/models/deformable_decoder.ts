@@ -110,7 +110,7 @@ export class DeformableDecoder extends Module {
 
   /**
    * @param content `[batch, Q, C]` first content of the queries
-   * @param references `[batch, Q, 4]` first boxes; constants to the gradient
+   * @param references `[batch, Q, 4]` first boxes
    * @param queryBias scores added between queries, broadcast to `[batch, heads, Q, Q]`, or null
    */
   forward(

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import { detach } from '../ops/no_grad.js';
 import type { Backbone } from './backbones/index.js';
 import { DeformableDecoder } from './deformable_decoder.js';
 import { DeformableEncoder, type LevelSequence, type TextSequence } from './deformable_encoder.js';
@@ -182,10 +181,10 @@ export class MdetrG extends Module {
   ): { content: tf.Tensor3D; references: tf.Tensor3D; proposals: Proposals | null } {
     const batch = memory.tokens.shape[0];
     const chosen = this.selection?.forward(memory.tokens, memory, text, wordMask) ?? null;
+    // Chosen boxes are constants; learned ones are trained through the first decoder layer.
     let references =
       chosen?.references ??
       (tf.tile(tf.expandDims(tf.sigmoid(this.queryBoxes!), 0), [batch, 1, 1]) as tf.Tensor3D);
-    if (!chosen) references = detach(references);
     const queries = references.shape[1];
     let content = tf.slice(this.queryContent, [0, 0], [queries, -1]);
     if (denoising) {

@@ -14,7 +14,12 @@ const TOKENS = 6;
 /** The tiny preset with fewer channels: every part is there, and it builds at once. */
 function smallConfig(head: 'token-sigmoid' | 'soft-token'): ModelConfig {
   const config = preset('mdetr-g-tiny');
-  config.backbone.config = { ...config.backbone.config, embed_dim: 16, depths: [1, 1, 1, 1], num_heads: [2, 2, 4, 4] };
+  config.backbone.config = {
+    ...config.backbone.config,
+    embed_dim: 16,
+    depths: [1, 1, 1, 1],
+    num_heads: [2, 2, 4, 4],
+  };
   config.text.config = { ...config.text.config, vocab_size: 50, hidden_size: 32, intermediate_size: 32 };
   config.transformer = {
     ...config.transformer,
@@ -103,31 +108,29 @@ describe.each(['token-sigmoid', 'soft-token'] as const)('MdetrG with the %s head
       const a = model.forward(input, input.wordMask);
       const b = model.forward(other, input.wordMask);
       expect(worst(a.pred_logits, b.pred_logits)).toBeGreaterThan(1e-3);
-      expect(worst(a.intermediates.memory ?? a.stackedBoxes, b.intermediates.memory ?? b.stackedBoxes)).toBeGreaterThan(
-        head === 'soft-token' ? 0 : 1e-6,
-      );
+      // Fresh box heads give every decoder layer its first box; where the text chooses that, it moves at once.
+      if (head === 'token-sigmoid')
+        expect(worst(a.proposals!.logits, b.proposals!.logits)).toBeGreaterThan(1e-3);
     });
   });
 
   it('trains every parameter but those it does not use', () => {
     const input = makeInput(2);
     const parameters = model.trainableParameters();
-    const { value, grads } = tf.variableGrads(
-      () => {
-        const output = model.forward(input, input.wordMask, { training: true });
-        const terms: tf.Tensor[] = [tf.mean(tf.square(output.stackedLogits)), tf.mean(output.stackedBoxes)];
-        if (output.proposals) terms.push(tf.mean(output.proposals.boxes), tf.mean(tf.square(output.proposals.logits)));
-        if (output.stackedProjections) {
-          terms.push(tf.div(tf.mean(tf.square(tf.sub(output.stackedProjections, 0.3))), output.tau));
-          terms.push(tf.mean(tf.square(tf.sub(output.proj_tokens!, 0.3))));
-        }
-        return tf.addN(terms) as tf.Scalar;
-      },
-      [...parameters.values()],
-    );
+    const { value, grads } = tf.variableGrads(() => {
+      const output = model.forward(input, input.wordMask, { training: true });
+      const terms: tf.Tensor[] = [tf.mean(tf.square(output.stackedLogits)), tf.mean(output.stackedBoxes)];
+      if (output.proposals)
+        terms.push(tf.mean(output.proposals.boxes), tf.mean(tf.square(output.proposals.logits)));
+      if (output.stackedProjections) {
+        terms.push(tf.div(tf.mean(tf.square(tf.sub(output.stackedProjections, 0.3))), output.tau));
+        terms.push(tf.mean(tf.square(tf.sub(output.proj_tokens!, 0.3))));
+      }
+      return tf.addN(terms) as tf.Scalar;
+    }, [...parameters.values()]);
     const without = [...parameters].filter(([, variable]) => !grads[variable.name]).map(([name]) => name);
-    // The pooler is not part of detection, noised queries were not given, learned boxes are constants to the decoder.
-    const unused = without.filter((name) => !/pooler|denoising_embed|query_boxes/.test(name));
+    // The pooler is not part of detection, and noised queries were not given.
+    const unused = without.filter((name) => !/pooler|denoising_embed/.test(name));
     expect(unused).toEqual([]);
     expect(value.dataSync()[0]).toBeGreaterThan(0);
     tf.dispose(grads);
