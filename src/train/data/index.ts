@@ -5,6 +5,7 @@ import { didYouMean, EXIT_CODES, UserError } from '../../errors.js';
 import type { Dataset } from './types.js';
 import type { DataProblems } from './validate.js';
 
+export { type DatasetReport, formatReport, inspectDataset, markSpans } from './inspect.js';
 export { captionFromLabels, readableLabel } from './label_captions.js';
 export type { Dataset, GroundedObject, Sample } from './types.js';
 export { assertNoErrors, type DataProblems, validateObjects } from './validate.js';
@@ -137,4 +138,13 @@ export async function guessDatasetFormat(path: string): Promise<string | null> {
   if (extension === '.xml') return 'voc';
   const info = await stat(path).catch(() => null);
   return info?.isDirectory() ? 'voc' : null;
+}
+
+/**
+ * A picture of the `neon` set as the bytes of its file, e.g. the georeferenced `OSBS_029.tif` (held out from training).
+ * Got with the set's wheel where it is not cached yet.
+ */
+export async function readNeonPicture(fileName: string): Promise<Uint8Array> {
+  const { readNeonFile } = await import('./neon_files.js');
+  return readNeonFile(fileName);
 }
