@@ -20,5 +20,10 @@ export {
 export { currentEngine, type EngineInfo, type ReadyOptions, ready, setup } from './engine/index.js';
 export { EXIT_CODES, UserError } from './errors.js';
 export * from './geo/index.js';
+export { SWIN_VARIANTS } from './models/backbones/index.js';
 export { BUNDLED_MODEL } from './models/bundled.js';
 export { type ModelConfig, PRESETS, preset } from './models/config.js';
+export { Tokenizer } from './models/text/index.js';
+export * from './models/tf_layers/index.js';
+export { readSafetensors, writeSafetensors } from './models/weights/safetensors.js';
+export { linearAssignment, msDeformAttn } from './ops/index.js';

@@ -3,39 +3,13 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { ready } from '../../src/engine/index.js';
 import { buildModel } from '../../src/models/build.js';
-import { type ModelConfig, preset } from '../../src/models/config.js';
 import type { MdetrG } from '../../src/models/mdetr_g.js';
 import type { DetectorInput } from '../../src/models/types.js';
 import { groupBias } from '../../src/train/grounding/denoising.js';
+import { smallConfig } from './small_config.js';
 
 const SIZE = 64;
 const TOKENS = 6;
-
-/** The tiny preset with fewer channels: every part is there, and it builds at once. */
-function smallConfig(head: 'token-sigmoid' | 'soft-token'): ModelConfig {
-  const config = preset('mdetr-g-tiny');
-  config.backbone.config = {
-    ...config.backbone.config,
-    embed_dim: 16,
-    depths: [1, 1, 1, 1],
-    num_heads: [2, 2, 4, 4],
-  };
-  config.text.config = { ...config.text.config, vocab_size: 50, hidden_size: 32, intermediate_size: 32 };
-  config.transformer = {
-    ...config.transformer,
-    dModel: 32,
-    heads: 4,
-    encoderLayers: 2,
-    decoderLayers: 2,
-    ffn: 32,
-    queries: 7,
-    alignDim: 16,
-    slots: 24,
-    head,
-    querySource: head === 'soft-token' ? 'learned' : 'text',
-  };
-  return config;
-}
 
 function makeInput(batch: number): DetectorInput & { wordMask: tf.Tensor2D } {
   const ids = Array.from({ length: batch }, (_, i) => [0, 5 + i, 9, 11 + 2 * i, 2, 1]);

@@ -6,4 +6,6 @@
  */
 export { SwinBackboneLayer } from './backbone.js';
 export { DeformableDecoderLayer, DeformableEncoderLayer, MSDeformAttnLayer } from './deformable.js';
+export { MdetrGLayer } from './detector.js';
+export { ContrastiveAlignHeadLayer, SoftTokenHeadLayer, TokenSigmoidHeadLayer } from './heads.js';
 export { RobertaEncoderLayer } from './text.js';

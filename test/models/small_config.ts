@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type ModelConfig, preset } from '../../src/models/config.js';
+
+/** The tiny preset with fewer channels: every part is there, and it builds at once. */
+export function smallConfig(head: 'token-sigmoid' | 'soft-token'): ModelConfig {
+  const config = preset('mdetr-g-tiny');
+  config.backbone.config = {
+    ...config.backbone.config,
+    embed_dim: 16,
+    depths: [1, 1, 1, 1],
+    num_heads: [2, 2, 4, 4],
+  };
+  config.text.config = { ...config.text.config, vocab_size: 50, hidden_size: 32, intermediate_size: 32 };
+  config.transformer = {
+    ...config.transformer,
+    dModel: 32,
+    heads: 4,
+    encoderLayers: 2,
+    decoderLayers: 2,
+    ffn: 32,
+    queries: 7,
+    alignDim: 16,
+    slots: 24,
+    head,
+    querySource: head === 'soft-token' ? 'learned' : 'text',
+  };
+  return config;
+}
