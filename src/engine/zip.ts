@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createReadStream, createWriteStream, mkdirSync } from 'node:fs';
+import { createReadStream, createWriteStream, mkdirSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
 import { Transform } from 'node:stream';
@@ -88,15 +88,12 @@ async function extractEntry(archive: string, entry: ZipEntry, folder: string, na
       done(null, chunk);
     },
   });
-  const sink = createWriteStream(target);
   if (entry.size === 0) {
-    sink.end();
+    writeFileSync(target, '');
   } else {
-    const source = createReadStream(archive, {
-      start,
-      end: start + entry.compressedSize - 1,
-      highWaterMark: 1 << 20,
-    });
+    const end = start + entry.compressedSize - 1;
+    const source = createReadStream(archive, { start, end, highWaterMark: 1 << 20 });
+    const sink = createWriteStream(target);
     if (entry.method === 8) await pipeline(source, createInflateRaw({ chunkSize: 1 << 18 }), check, sink);
     else if (entry.method === 0) await pipeline(source, check, sink);
     else throw new Error(`${archive}: ${entry.name} is compressed with unknown method ${entry.method}`);
