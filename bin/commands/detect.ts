@@ -71,11 +71,12 @@ export const detect: Command = {
     const options = detectOptions(flags);
     const places = { output: textFlag(flags, 'output'), overlay: textFlag(flags, 'overlay') };
     requirePrompt(prompt);
-    await checkPlaces(places, image);
+    const open = () => openRaster(image, options.bands ? { bands: options.bands } : {});
+    await checkPlaces(places, open);
     await startEngine(flags);
     const model = await load(textFlag(flags, 'model'));
     try {
-      await write(places, image, await model.detect(image, prompt, options));
+      await write(places, open, await model.detect(image, prompt, options));
     } finally {
       model.dispose();
     }
@@ -88,18 +89,21 @@ interface Places {
   overlay: string | undefined;
 }
 
+/** Opens the picture as the flags say. */
+type Open = () => Promise<Raster>;
+
 /** Fails before anything is computed if the picture cannot be read or the result could not be written. */
-async function checkPlaces({ output, overlay }: Places, image: string): Promise<void> {
+async function checkPlaces({ output, overlay }: Places, open: Open): Promise<void> {
   if (overlay !== undefined && extname(overlay).toLowerCase() !== '.png') {
     throw new UserError(`--overlay writes PNG: give a name that ends in .png instead of ${overlay}`);
   }
-  await withRaster(image, async ({ name, georeference, georeferenceMissing }) => {
+  await withRaster(open, async ({ name, georeference, georeferenceMissing }) => {
     if (output !== undefined) assertWritable(output, { source: name, georeference, georeferenceMissing });
   });
 }
 
-async function withRaster(image: string, use: (raster: Raster) => Promise<void>): Promise<void> {
-  const raster = await openRaster(image);
+async function withRaster(open: Open, use: (raster: Raster) => Promise<void>): Promise<void> {
+  const raster = await open();
   try {
     await use(raster);
   } finally {
@@ -129,11 +133,11 @@ function parseBands(text: string): number[] {
   throw new UserError(`--bands must be one or three band numbers from 1 up, e.g. 4,3,2, but it is "${text}"`);
 }
 
-async function write({ output, overlay }: Places, image: string, result: DetectResult): Promise<void> {
+async function write({ output, overlay }: Places, open: Open, result: DetectResult): Promise<void> {
   for (const note of result.notes) process.stderr.write(`tfgeo-train: ${note}\n`);
   const { set } = result;
   if (output !== undefined) await writeDetections(output, set);
-  if (overlay !== undefined) await writePicture(overlay, image, result);
+  if (overlay !== undefined) await writePicture(overlay, open, result);
   const lines = set.detections.map(
     ({ box, score, phrase }) =>
       `${score.toFixed(3)}  ${phrase}  [${box.map((x) => x.toFixed(1)).join(', ')}]\n`,
@@ -145,8 +149,8 @@ async function write({ output, overlay }: Places, image: string, result: DetectR
   );
 }
 
-function writePicture(path: string, image: string, { set }: DetectResult): Promise<void> {
-  return withRaster(image, async (raster) => {
+function writePicture(path: string, open: Open, { set }: DetectResult): Promise<void> {
+  return withRaster(open, async (raster) => {
     const shrink = Math.min(1, OVERLAY_SIDE / Math.max(raster.width, raster.height));
     const size = {
       width: Math.max(1, Math.round(raster.width * shrink)),

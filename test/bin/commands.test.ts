@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import sharp from 'sharp';
+import { COMMANDS } from '../../bin/commands/index.js';
+import { ready } from '../../src/engine/index.js';
+import { CONFIG_KEYS, flagName, parseConfig } from '../../src/train/config.js';
+import { writeUntrainedModel } from '../untrained_model.js';
+import { runCommand } from './run_command.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'tfgeo-bin-'));
+const at = (name: string) => join(folder, name);
+
+beforeAll(async () => {
+  await ready();
+  writeUntrainedModel(at('model'));
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('help', () => {
+  it('lists every command', async () => {
+    const { out, code } = await runCommand('--help');
+    expect(code).toBe(0);
+    for (const { name, about } of COMMANDS) {
+      expect(out).toContain(`tfgeo-train ${name}`);
+      expect(out.replace(/\s+/g, ' ')).toContain(about);
+    }
+  });
+
+  it.each(COMMANDS)('of $name lists its flags and runs nothing', async ({ name, load }) => {
+    const { out, err, code } = await runCommand(name, '--help');
+    expect({ err, code }).toEqual({ err: '', code: 0 });
+    for (const flag of Object.keys((await load()).options)) expect(out).toContain(`--${flag}`);
+  });
+
+  it('of train has a flag for every configuration key', async () => {
+    const { out } = await runCommand('train', '--help');
+    for (const key of CONFIG_KEYS) expect(out).toContain(`--${flagName(key)} `);
+  });
+});
+
+describe('train --print-config', () => {
+  it('prints what file and flags make of the defaults, as a file that is read back', async () => {
+    const { out, code } = await runCommand('train', '--print-config', '--steps', '7', '--no-augment');
+    expect(code).toBe(0);
+    expect(parseConfig(out, 'printed')).toMatchObject({ steps: 7, augment: false, batchSize: 8 });
+  });
+});
+
+describe('scenes, then detect and eval', () => {
+  it('writes scenes, finds things in one and writes where they are', async () => {
+    const made = await runCommand('scenes', at('made'), '--count', '2', '--size', '96');
+    expect(made).toMatchObject({ code: 0, err: '' });
+    const image = at('made/images/000000.png');
+    const args = ['-p', 'ships and planes', '-m', at('model'), '--threshold', '0', '--scale', '0.5'];
+    const { out, code } = await runCommand(
+      'detect',
+      image,
+      ...args,
+      '-o',
+      at('o.json'),
+      '--overlay',
+      at('o.png'),
+    );
+    expect(code).toBe(0);
+    const { images, annotations } = JSON.parse(readFileSync(at('o.json'), 'utf8'));
+    expect(images[0]).toMatchObject({ width: 96, height: 96, caption: 'ships and planes' });
+    expect(annotations.length).toBeGreaterThan(0);
+    expect(out).toContain(`${annotations.length} found for "ships and planes"`);
+    expect((await sharp(at('o.png')).metadata()).width).toBeGreaterThanOrEqual(96);
+  });
+
+  it('prints both figures and the forms, and writes them', async () => {
+    const args = ['--data', 'scenes', '--limit', '3', '--json', at('figures.json')];
+    const { out, code } = await runCommand('eval', at('model'), ...args);
+    expect(code).toBe(0);
+    expect(out).toMatch(/AP50 .*\n.*form/);
+    expect(out).toMatch(/with another picture's sentence: AP \d/);
+    const { figures, swapped } = JSON.parse(readFileSync(at('figures.json'), 'utf8'));
+    expect(Object.keys(figures.byForm).length).toBeGreaterThan(0);
+    expect(swapped).toHaveProperty('AP50');
+  });
+});
+
+describe('inspect', () => {
+  it('says what is in a dataset', async () => {
+    const { out, code } = await runCommand('inspect', 'scenes', '--limit', '4', '--json');
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ inspected: 4, problems: { errors: [] } });
+  });
+});
+
+describe('models', () => {
+  it('lists the presets', async () => {
+    const { out, code } = await runCommand('models');
+    expect(code).toBe(0);
+    expect(out).toMatch(/^mdetr-g-tiny +swin 32/m);
+    expect(existsSync(at('model/model.safetensors'))).toBe(true);
+  });
+});
