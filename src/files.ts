@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from 'node:crypto';
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { EXIT_CODES, UserError } from './errors.js';
@@ -29,6 +30,17 @@ export function describeWriteError(path: string, error: unknown): unknown {
   return new UserError(`cannot write ${path}: ${remedy}`, EXIT_CODES.data, { cause: error });
 }
 
+/** A file to be written: its place, and the pieces of its content one after the other. */
+export interface FileToWrite {
+  path: string;
+  chunks: string | Uint8Array | readonly Uint8Array[];
+}
+
+/** A hidden name beside `path` that no other process uses. */
+function temporaryName(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`);
+}
+
 /**
  * Writes a file so that a reader sees the old content or the whole new one, never a part: the data go to a temporary
  * name in the same folder, are flushed, and renamed. Missing folders are made.
@@ -36,10 +48,9 @@ export function describeWriteError(path: string, error: unknown): unknown {
  * @throws UserError when the place cannot be written.
  */
 export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
-  const folder = dirname(path);
-  const temporary = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  const temporary = temporaryName(path);
   try {
-    await mkdir(folder, { recursive: true });
+    await mkdir(dirname(path), { recursive: true });
     const file = await open(temporary, 'wx');
     try {
       await file.writeFile(data);
@@ -51,5 +62,73 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
     throw describeWriteError(path, error);
+  }
+}
+
+/**
+ * The same without giving way to other work in between, for what must be whole before the program goes on.
+ *
+ * @throws UserError when the place cannot be written
+ */
+export function writeFileAtomicSync(path: string, chunks: FileToWrite['chunks']): void {
+  writeFilesAtomicSync([{ path, chunks }]);
+}
+
+/** The same for files that belong together: none takes its name before all are written. */
+export function writeFilesAtomicSync(files: readonly FileToWrite[]): void {
+  const pending: { path: string; temporary: string }[] = [];
+  let current = '';
+  try {
+    for (const { path, chunks } of files) {
+      current = path;
+      mkdirSync(dirname(path), { recursive: true });
+      const temporary = temporaryName(path);
+      pending.push({ path, temporary });
+      writeAll(temporary, typeof chunks === 'string' ? [Buffer.from(chunks)] : asList(chunks));
+    }
+    for (const { path, temporary } of pending) {
+      current = path;
+      renameSync(temporary, path);
+    }
+  } catch (error) {
+    for (const { temporary } of pending) rmSync(temporary, { force: true });
+    throw describeWriteError(current, error);
+  }
+  for (const folder of new Set(files.map(({ path }) => dirname(path)))) syncFolder(folder);
+}
+
+function asList(chunks: Uint8Array | readonly Uint8Array[]): readonly Uint8Array[] {
+  return chunks instanceof Uint8Array ? [chunks] : chunks;
+}
+
+function writeAll(path: string, chunks: readonly Uint8Array[]): void {
+  const file = openSync(path, 'wx');
+  try {
+    for (const chunk of chunks) {
+      // write(2) takes at most 2 GiB at a time and may take less than it is given.
+      for (let done = 0; done < chunk.byteLength; ) {
+        done += writeSync(file, chunk, done, Math.min(chunk.byteLength - done, 1 << 30));
+      }
+    }
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Makes the rename itself durable; file systems that cannot open a folder are left alone. */
+function syncFolder(folder: string): void {
+  let handle: number;
+  try {
+    handle = openSync(folder, 'r');
+  } catch {
+    return;
+  }
+  try {
+    fsyncSync(handle);
+  } catch {
+    // Some network file systems refuse fsync on a folder; the data itself is already safe.
+  } finally {
+    closeSync(handle);
   }
 }

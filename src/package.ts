@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { homedir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 interface Manifest {
@@ -18,6 +19,14 @@ export function packageRoot(): string {
 /** The package's version. */
 export function packageVersion(): string {
   return locate().manifest.version ?? 'unknown';
+}
+
+/** What the package keeps for later: `$XDG_CACHE_HOME/tfgeo`, or `~/.cache/tfgeo`. */
+export function cacheRoot(): string {
+  const base = process.env.XDG_CACHE_HOME;
+  // The XDG specification says to ignore a relative path.
+  const usable = base?.startsWith('/') ? base : join(homedir(), '.cache');
+  return resolve(usable, 'tfgeo');
 }
 
 function locate(): { root: string; manifest: Manifest } {

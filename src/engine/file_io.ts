@@ -3,8 +3,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
-import { writeFilesAtomicSync } from '../atomic_file.js';
 import { EXIT_CODES, UserError } from '../errors.js';
+import { writeFilesAtomicSync } from '../files.js';
 
 const SCHEME = 'file://';
 const MODEL_FILE = 'model.json';

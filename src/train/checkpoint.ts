@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { writeFileAtomicSync } from '../atomic_file.js';
 import { EXIT_CODES, UserError } from '../errors.js';
+import { writeFileAtomicSync } from '../files.js';
 import type { Module } from '../models/module.js';
 import { readSafetensorsSync, type WriteOptions, writeSafetensors } from '../models/weights/safetensors.js';
 import { loadStateDict, saveStateDict } from '../models/weights/state_dict.js';

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { writeFileAtomicSync } from '../atomic_file.js';
 import { UserError } from '../errors.js';
+import { writeFileAtomicSync } from '../files.js';
 import { CHECKPOINTS, findCheckpoint } from './checkpoint.js';
 import { configToYaml } from './config/file.js';
 import { CONFIG_KEYS, type ConfigKey, type RunConfig } from './config/schema.js';

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import sharp from 'sharp';
-import { writeFileAtomicSync } from '../atomic_file.js';
+import { writeFileAtomicSync } from '../files.js';
+import { escapeXml } from './svg.js';
 
 /** A line of a chart. */
 export interface Series {
@@ -188,12 +189,4 @@ function tickText(value: number): string {
 
 function fixed(value: number): string {
   return value.toFixed(1);
-}
-
-function escapeXml(words: string): string {
-  return words
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
 }

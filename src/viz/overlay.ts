@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import sharp, { type Sharp } from 'sharp';
 import { writeFileAtomic } from '../files.js';
-import type { BoxXyxy, RgbImage } from '../geo/image.js';
+import type { BoxXyxy, RgbImage } from '../geo/index.js';
+import { escapeXml } from './svg.js';
 
 /** What an overlay needs of a detection; records of `geo` and of the models both fit. */
 export interface DrawnBox {
@@ -248,16 +249,6 @@ function svg(width: number, height: number, parts: readonly string[]): Buffer {
   return Buffer.from(
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${parts.join('')}</svg>`,
   );
-}
-
-/** Text as XML takes it; control characters and halves of surrogate pairs, which XML forbids, become spaces. */
-export function escapeXml(words: string): string {
-  return words
-    .replace(/[\p{Cc}\p{Cs}\uFFFE\uFFFF]/gu, ' ')
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
 }
 
 function shorten(words: string, length: number): string {

@@ -2,7 +2,8 @@
 import { describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
 import type { RgbImage } from '../../src/geo/index.js';
-import { contactSheet, type DrawnBox, drawOverlay, encodePng, escapeXml } from '../../src/viz/overlay.js';
+import { contactSheet, type DrawnBox, drawOverlay, encodePng } from '../../src/viz/overlay.js';
+import { escapeXml } from '../../src/viz/svg.js';
 
 const grey: RgbImage = { width: 100, height: 80, data: new Uint8Array(100 * 80 * 3).fill(90) };
 

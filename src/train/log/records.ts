@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeFileAtomicSync } from '../../atomic_file.js';
+import { writeFileAtomicSync } from '../../files.js';
 
 /** A line of `log.jsonl` about a training step. */
 export interface TrainRecord {

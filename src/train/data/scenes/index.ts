@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-export { augment, type Turn, turnScene } from './augment.js';
+export { augment, turnScene } from './augment.js';
 export { BACKGROUND_NAMES, type BackgroundName } from './backgrounds/index.js';
 export {
   captionScene,

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import sharp, { type Sharp } from 'sharp';
 import { EXIT_CODES, UserError } from '../../../errors.js';
 import { Random } from '../../../random.js';
-import type { RgbImage } from '../types.js';
+import { contactSheet, drawOverlay, encodePng } from '../../../viz/overlay.js';
 import { captionScene } from './captions/index.js';
 import { SceneDataset, type Split } from './dataset.js';
 import type { SceneOptions } from './generate.js';
 import { KIND_NAMES } from './kinds/index.js';
-import { Canvas } from './raster.js';
 import type { Caption, Scene } from './types.js';
 
 export interface WriteScenesOptions extends Omit<SceneOptions, 'roles' | 'clear'> {
@@ -25,6 +23,11 @@ export interface WrittenScenes {
   contactSheet: string;
   captions: string;
 }
+
+/** Pictures on the contact sheet. */
+const MAX_SHOWN = 48;
+/** Pictures are framed at this size at least, so that frames stay thin. */
+const FRAMED_SIDE = 320;
 
 /**
  * Writes scenes for people to look at and for other tools to read: `images/*.png`, `annotations.json` (COCO; captions
@@ -45,7 +48,7 @@ export async function writeScenes(
   const dataset = new SceneDataset({ ...rest, split, length: n });
   const staging = await makeStaging(target);
   try {
-    const shown: { scene: Scene; caption: Caption }[] = [];
+    const shown: Buffer[] = [];
     const file: CocoFile = {
       info: describeSet(dataset.name),
       images: [],
@@ -58,14 +61,15 @@ export async function writeScenes(
       const scene = dataset.scene(i);
       const caption = captionScene(scene, new Random(scene.seed ^ 0x5ca1ab1e));
       const name = `images/${String(i).padStart(6, '0')}.png`;
-      await toSharp(scene.image).png().toFile(join(staging, name));
+      await writeFile(join(staging, name), await encodePng(scene.image));
       append(file, scene, caption, i + 1, name);
       lines.push(`${name}\t${caption.form}\t${caption.text}`);
-      if (shown.length < 48) shown.push({ scene, caption });
+      if (shown.length < MAX_SHOWN) shown.push(await framed(scene, caption));
     }
     await writeFile(join(staging, 'annotations.json'), JSON.stringify(file, null, 1));
     await writeFile(join(staging, 'captions.txt'), `${lines.join('\n')}\n`);
-    await toSharp(contactSheet(shown)).png().toFile(join(staging, 'contact_sheet.png'));
+    const sheet = await contactSheet(shown, Math.min(8, n), { cell: 160, gap: 4 });
+    await writeFile(join(staging, 'contact_sheet.png'), sheet);
     await rename(staging, target);
   } catch (error) {
     await rm(staging, { recursive: true, force: true });
@@ -125,54 +129,14 @@ function append(file: CocoFile, scene: Scene, caption: Caption, imageId: number,
   });
 }
 
-/** Pictures side by side, the objects that each caption names framed. */
-function contactSheet(shown: readonly { scene: Scene; caption: Caption }[]): RgbImage {
-  const columns = Math.min(8, shown.length);
-  const cell = 160;
-  const gap = 4;
-  const rows = Math.ceil(shown.length / columns);
-  const width = columns * (cell + gap);
-  const height = rows * (cell + gap);
-  const sheet: RgbImage = { width, height, data: new Uint8Array(width * height * 3).fill(255) };
-  shown.forEach(({ scene, caption }, i) => {
-    const picture = framed(scene, caption);
-    const left = (i % columns) * (cell + gap);
-    const top = Math.floor(i / columns) * (cell + gap);
-    const scale = Math.max(scene.image.width, scene.image.height) / cell;
-    for (let y = 0; y < Math.min(cell, Math.floor(picture.height / scale)); y++) {
-      for (let x = 0; x < Math.min(cell, Math.floor(picture.width / scale)); x++) {
-        const from = (Math.floor(y * scale) * picture.width + Math.floor(x * scale)) * 3;
-        const to = ((top + y) * width + left + x) * 3;
-        for (let c = 0; c < 3; c++) sheet.data[to + c] = Math.max(0, Math.min(255, picture.data[from + c]!));
-      }
-    }
-  });
-  return sheet;
-}
-
-function framed(scene: Scene, caption: Caption): Canvas {
-  const { width, height, data } = scene.image;
-  const canvas = new Canvas(width, height);
-  canvas.data.set(data);
-  const thickness = Math.max(1, Math.max(width, height) / 160);
-  for (const { object } of caption.referred) {
-    const [x0, y0, x1, y1] = scene.objects[object]!.box;
-    const corners = [
-      [x0, y0],
-      [x1, y0],
-      [x1, y1],
-      [x0, y1],
-    ] as const;
-    corners.forEach((corner, i) => {
-      canvas.line(corner, corners[(i + 1) % 4]!, thickness, [0, 255, 255]);
-    });
-  }
-  return canvas;
-}
-
-function toSharp(image: RgbImage): Sharp {
-  const { width, height, data } = image;
-  return sharp(data, { raw: { width, height, channels: 3 } });
+/** The picture with frames around what the caption names, one colour for each group of words. */
+function framed({ image, objects }: Scene, caption: Caption): Promise<Buffer> {
+  const boxes = caption.referred.map(({ object, spans }) => ({
+    box: objects[object]!.box,
+    phrase: spans.join(' '),
+  }));
+  const scale = Math.max(1, FRAMED_SIDE / Math.max(image.width, image.height));
+  return drawOverlay(image, boxes, { scale, labels: false });
 }
 
 async function refuseUsed(target: string): Promise<void> {
