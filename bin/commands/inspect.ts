@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EXIT_CODES } from '../../src/errors.js';
-import { DATASETS, guessDatasetFormat, openDataset } from '../../src/train/data/index.js';
-import { formatReport, inspectDataset } from '../../src/train/data/inspect.js';
+import {
+  DATASETS,
+  formatReport,
+  guessDatasetFormat,
+  inspectDataset,
+  openDataset,
+} from '../../src/train/data/index.js';
 import type { Command } from './command.js';
 import { numberFlag, textFlag } from './flag_values.js';
 

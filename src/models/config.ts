@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { didYouMean, EXIT_CODES, UserError } from '../errors.js';
-import type { SwinConfig } from './backbones/swin.js';
+import type { SwinConfig } from './backbones/index.js';
 import type { MdetrGOptions } from './mdetr_g.js';
 import { IMAGENET, type PreprocessConfig } from './preprocess.js';
-import type { RobertaConfig } from './text/roberta.js';
+import type { RobertaConfig } from './text/index.js';
 
 /** `config.json` of a detector: all that is needed to build it and to use it, weights and tokenizer apart. */
 export interface ModelConfig {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import { detach } from '../ops/no_grad.js';
+import { detach } from '../ops/index.js';
 import type { LevelSequence, TextSequence } from './deformable_encoder.js';
 import { keyPaddingBias, MultiheadAttention } from './layers/attention.js';
 import { LayerNorm, MLP } from './layers/basic.js';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import { detach, noGrad } from '../ops/no_grad.js';
+import { detach, noGrad } from '../ops/index.js';
 import type { LevelSequence, TextSequence } from './deformable_encoder.js';
 import { tokenCentres } from './deformable_encoder.js';
 import { TokenSigmoidHead } from './heads.js';

@@ -9,6 +9,7 @@ import { type OpRegistration, register } from './registry.js';
  * tfgeo's operators. Each runs a TensorFlow op of its own on engine `tensorflow` and its meaning in TensorFlow.js
  * operations elsewhere.
  */
+export { argumentError, checkTensor } from './check.js';
 export { gelu, geluPlain } from './gelu.js';
 export { layerNorm, layerNormPlain } from './layer_norm.js';
 export { linearAssignment, linearAssignmentPlain } from './linear_assignment.js';

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import { argumentError, checkTensor } from '../../ops/check.js';
-import { msDeformAttn, type OpOptions, type SpatialShapes } from '../../ops/index.js';
+import {
+  argumentError,
+  checkTensor,
+  msDeformAttn,
+  type OpOptions,
+  type SpatialShapes,
+} from '../../ops/index.js';
 import { Module } from '../module.js';
 import { Linear } from './basic.js';
 

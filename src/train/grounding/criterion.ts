@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { MdetrGOutput } from '../../models/mdetr_g.js';
 import type { PaddedTargets } from '../../models/types.js';
-import { noGrad } from '../../ops/no_grad.js';
+import { noGrad } from '../../ops/index.js';
 import { boxLosses, type MatcherOptions, match, sigmoidFocal } from '../losses/index.js';
 import type { TaskLoss } from '../task.js';
 import { EMPTY_BOX, type GroundingTargets, type RowTargets } from './batch.js';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import { noGrad } from '../../ops/no_grad.js';
+import { noGrad } from '../../ops/index.js';
 import type { LossContext, LossValues } from './context.js';
 
 /**

@@ -2,8 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { cxcywhToXyxy, pairwiseGiou } from '../../models/boxes.js';
 import type { PaddedTargets } from '../../models/types.js';
-import { linearAssignment } from '../../ops/index.js';
-import { noGrad } from '../../ops/no_grad.js';
+import { linearAssignment, noGrad } from '../../ops/index.js';
 import type { StackedOutputs } from './context.js';
 import type { FocalOptions } from './focal.js';
 import { FOCAL_DEFAULTS, power } from './focal.js';
