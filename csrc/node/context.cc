@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 
+#include "op_table.h"
 #include "status.h"
 #include "tensorflow/c/c_api.h"
 
@@ -104,6 +105,7 @@ std::string LoadOpLibrary(const std::string& path) {
   status.ThrowUnlessOk(path);
   const TF_Buffer ops = TF_GetOpList(library);
   std::string list(static_cast<const char*>(ops.data), ops.length);
+  AddToOpTable(list);
   TF_DeleteLibraryHandle(library);  // frees the handle, not the library
   return (*loaded)[path] = list;
 }

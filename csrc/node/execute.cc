@@ -5,6 +5,7 @@
 
 #include "attributes.h"
 #include "context.h"
+#include "op_table.h"
 #include "status.h"
 
 namespace tfgeo {
@@ -76,6 +77,10 @@ napi_value ExecuteOp(napi_env env, napi_callback_info info) {
   // Inputs before attributes: TensorFlow then infers types from the inputs and lets them prevail, which the kernels
   // count on (Mean of tfjs-node names the type of what it was given, but passes it cast to float).
   const uint32_t inputs = ArrayLength(env, js_inputs, "input ids");
+  const int most = MostInputs(name);
+  if (most >= 0 && inputs > static_cast<uint32_t>(most)) {
+    throw Failure(name + ": expected " + std::to_string(most) + " inputs, got " + std::to_string(inputs));
+  }
   for (uint32_t i = 0; i < inputs; i++) {
     TFE_TensorHandle* handle = environment.tensors.Get(ToInt64(env, Element(env, js_inputs, i), "an input id"));
     TFE_OpAddInput(op.get(), handle, status.get());

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tensors.h"
 
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <memory>
 
 #include "blocks.h"
@@ -13,6 +15,9 @@ namespace {
 
 /** Below this many bytes a copy costs less than the bookkeeping of sharing. */
 constexpr size_t kShareAbove = 64 * 1024;
+
+/** More elements than any machine holds; far from where products of dimensions overflow. */
+constexpr int64_t kMostElements = int64_t{1} << 48;
 
 struct TensorDeleter {
   void operator()(TF_Tensor* tensor) const { TF_DeleteTensor(tensor); }
@@ -49,8 +54,12 @@ size_t ElementBytes(napi_typedarray_type type) {
 }
 
 int64_t ElementCount(const std::vector<int64_t>& shape) {
+  // TensorFlow aborts the process on sizes that overflow.
   int64_t count = 1;
-  for (int64_t dim : shape) count *= dim;
+  for (int64_t dim : shape) {
+    if (dim > kMostElements || (dim > 0 && count > kMostElements / dim)) throw Failure("a shape has too many elements");
+    count *= dim;
+  }
   return count;
 }
 
@@ -87,10 +96,20 @@ double NumberAt(const TypedArray& array, size_t index) {
   }
 }
 
+/** `number` as a T. For integers, NaN becomes 0 and what is out of range the nearest limit: C++ leaves both undefined. */
+template <typename T>
+T NumberAs(double number) {
+  if (!std::numeric_limits<T>::is_integer) return static_cast<T>(number);
+  if (number != number) return T{0};
+  if (number <= static_cast<double>(std::numeric_limits<T>::min())) return std::numeric_limits<T>::min();
+  if (number >= static_cast<double>(std::numeric_limits<T>::max())) return std::numeric_limits<T>::max();
+  return static_cast<T>(number);
+}
+
 template <typename T>
 void ConvertTo(const TypedArray& from, void* to) {
   T* out = static_cast<T*>(to);
-  for (size_t i = 0; i < from.length; i++) out[i] = static_cast<T>(NumberAt(from, i));
+  for (size_t i = 0; i < from.length; i++) out[i] = NumberAs<T>(NumberAt(from, i));
 }
 
 /** Fills `out` (of `dtype`) from values of another element type. */
@@ -281,8 +300,10 @@ std::vector<int64_t> ToShape(napi_env env, napi_value value) {
   const uint32_t rank = ArrayLength(env, value, "shape");
   std::vector<int64_t> shape(rank);
   for (uint32_t i = 0; i < rank; i++) {
-    shape[i] = ToInt64(env, Element(env, value, i), "a dimension of shape");
-    if (shape[i] < 0) throw Failure("shape has a negative dimension: " + std::to_string(shape[i]));
+    const double dim = ToDouble(env, Element(env, value, i), "a dimension of shape");
+    if (dim < 0) throw Failure("shape has a negative dimension: " + std::to_string(static_cast<int64_t>(dim)));
+    if (dim != std::floor(dim) || dim > kMostElements) throw Failure("shape has a dimension that is no count");
+    shape[i] = static_cast<int64_t>(dim);
   }
   return shape;
 }

@@ -8,6 +8,7 @@ import {
   opAttr,
   ready,
   runOp,
+  TF_DTYPE,
 } from '../../src/engine/index.js';
 
 beforeAll(async () => {
@@ -122,6 +123,37 @@ describe('runOp', () => {
     expect(() => runOp('Neg', [opAttr.type('T', 'float32')], [gone], 1)).toThrow();
   });
 
+  it('refuses inputs that TensorFlow would end the process over', () => {
+    const x = tf.zeros([2]);
+    expect(() => runOp('AddV2', [opAttr.type('T', 'float32')], [x, x, x], 1)).toThrow(
+      'expected 2 inputs, got 3',
+    );
+    expect(() => runOp('AddV2', [opAttr.type('T', 'float32')], [x], 1)).toThrow('expected 2 inputs, got 1');
+    expect(() => runOp('Neg', [opAttr.type('T', 'float32')], [x], -1)).toThrow('number of outputs');
+    const num = [opAttr.int('num', 2), opAttr.type('T', 'float32'), opAttr.int('axis', 0)];
+    expect(() => runOp('Unpack', num, [x], 1)).toThrow('Expecting 2 outputs');
+  });
+
+  it('converts values of another type, as typed arrays do', () => {
+    const binding = nativeBinding();
+    const back = (dtype: number, values: Float32Array | Int32Array | BigInt64Array, count: number) => {
+      const id = binding.createTensor([count], dtype, values);
+      const read = Array.from(binding.tensorDataSync(id) as Int32Array, Number);
+      binding.deleteTensor(id);
+      return read;
+    };
+    expect(back(TF_DTYPE.int32, new Float32Array([1.5, -2.7, Number.NaN, 1e20]), 4)).toEqual([
+      1,
+      -2,
+      0,
+      2 ** 31 - 1,
+    ]);
+    expect(back(TF_DTYPE.int64, new Int32Array([5, 0, -1, -1]), 2)).toEqual([5, -1]);
+    expect(back(TF_DTYPE.int64, new Int32Array([5, 6, -7]), 3)).toEqual([5, 6, -7]);
+    expect(back(TF_DTYPE.int64, new BigInt64Array([5n, -7n]), 2)).toEqual([5, -7]);
+    expect(back(TF_DTYPE.bool, new Float32Array([0, 0.5]), 2)).toEqual([0, 1]);
+  });
+
   it('refuses values that do not fill the shape, and ids of nothing', () => {
     const binding = nativeBinding();
     expect(() => binding.createTensor([2], 1, new Float32Array(3))).toThrow(
@@ -131,6 +163,10 @@ describe('runOp', () => {
     expect(() => binding.tensorDataSync(987654321)).toThrow('no tensor has id 987654321');
     expect(() => binding.deleteTensor(-1)).toThrow('no tensor has id -1');
     expect(() => binding.createTensor([-1], 1, new Float32Array(1))).toThrow('negative');
+    expect(() => binding.createTensor([1.5], 1, new Float32Array(1))).toThrow('no count');
+    expect(() => binding.createTensor([2 ** 32, 2 ** 32], 1, new Float32Array(0))).toThrow(
+      'too many elements',
+    );
   });
 });
 

@@ -321,6 +321,37 @@ describe('ready without what it needs', () => {
     expect(output).toContain('no python3 with pip on PATH');
   });
 
+  it('runs in several threads of one process, each with tensors of its own', async () => {
+    process.env = { ...before };
+    const { status, output } = await runScript(`
+      import { Worker } from 'node:worker_threads';
+      const { findLibTensorFlow } = await import('./src/engine/libtensorflow.ts');
+      const { findPart } = await import('./src/engine/native_build.ts');
+      const { loadNative } = await import('./src/engine/load.ts');
+      const addon = findPart('addon', null).found;
+      const binding = loadNative((await findLibTensorFlow()).found, addon, 2);
+      binding.createTensor([1], 1, new Float32Array(1));
+      const work = \`
+        const { parentPort, workerData } = require('node:worker_threads');
+        const binding = require(workerData);
+        const x = binding.createTensor([2], 1, new Float32Array([1, 2]));
+        let y = x;
+        for (let i = 0; i < 500; i++) y = binding.executeOp('AddV2', [], [y, x], 1)[0].id;
+        parentPort.postMessage([binding.getNumOfTensors(), ...binding.tensorDataSync(y)]);\`;
+      const run = () => new Promise((resolve, reject) => {
+        const worker = new Worker(work, { eval: true, execArgv: [], workerData: addon.path });
+        worker.on('error', reject);
+        let answer;
+        worker.on('message', (message) => { answer = message; });
+        worker.on('exit', () => resolve(answer));
+      });
+      for (let round = 0; round < 3; round++) console.log(JSON.stringify(await Promise.all([run(), run(), run()])));
+      console.log(binding.getNumOfTensors());`);
+    const answers = JSON.stringify(Array(3).fill([501, 501, 1002]));
+    expect(output.trim().split('\n')).toEqual([answers, answers, answers, '1']);
+    expect(status).toBe(0);
+  });
+
   it('refuses a second libtensorflow in one process', async () => {
     const found = before.TFGEO_LIBTENSORFLOW;
     process.env = { ...before };
