@@ -11,9 +11,8 @@ import {
   type RgbImage,
 } from './geo/index.js';
 import { BUNDLED_MODEL } from './models/bundled.js';
+import { detectBatch } from './models/detect_batch.js';
 import { type LoadedModel, loadModelFolder } from './models/model_folder.js';
-import { postprocess } from './models/postprocess.js';
-import { disposeBatch, prepareBatch } from './models/preprocess.js';
 import { encodePrompt } from './models/text/index.js';
 
 /** A picture: a path or URL, the bytes of a file, or an RGB tensor `[H, W, 3]` with values 0 to 255. */
@@ -110,21 +109,13 @@ export class Detector {
   }
 
   /** Pictures of any sizes with one prompt, each looked at in one piece. */
-  async detectImages(images: readonly RgbImage[], prompt: string, threshold: number): Promise<Detection[][]> {
-    const { model, tokenizer, config } = this.loaded;
-    const captions = images.map(() => prompt);
-    const batch = prepareBatch(images, captions, tokenizer, model.textEncoder.maxTokens, config.preprocess);
-    try {
-      const output = tf.tidy(() => {
-        const { pred_logits, pred_boxes } = model.forward(batch, batch.wordMask);
-        return { pred_logits, pred_boxes };
-      });
-      const found = await postprocess(model, output, batch, captions, images, threshold);
-      tf.dispose([output.pred_logits, output.pred_boxes]);
-      return found;
-    } finally {
-      disposeBatch(batch);
-    }
+  detectImages(images: readonly RgbImage[], prompt: string, threshold: number): Promise<Detection[][]> {
+    return detectBatch(
+      this.loaded,
+      images,
+      images.map(() => prompt),
+      threshold,
+    );
   }
 
   /** Frees the model's memory. The detector is unusable afterwards. */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Detection } from './detections.js';
-import type { BoxXyxy, RgbImage } from './image.js';
+import type { BoxXyxy, Detection, RgbImage } from '../models/types.js';
 import type { Raster } from './raster.js';
 import { SeamMerger, type SeamOptions } from './seams.js';
 import type { Tile } from './tiles.js';

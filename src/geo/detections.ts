@@ -1,20 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { BoxXyxy, Detection, Span } from '../models/types.js';
 import type { Georeference } from './georeference.js';
-import type { BoxXyxy, Span } from './image.js';
-
-/** One found object. */
-export interface Detection {
-  /** Pixels of the picture. */
-  box: BoxXyxy;
-  /** [0, 1]. */
-  score: number;
-  /** The user's own words that the box answers to. */
-  phrase: string;
-  /** Where those words stand in the prompt, in code points. */
-  spans: readonly Span[];
-  /** Kind of object, where the model was asked for classes. */
-  category?: string;
-}
 
 /** Everything that was found in one picture with one prompt. */
 export interface DetectionSet {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EXIT_CODES, UserError } from '../errors.js';
-import type { Detection, DetectionSet } from './detections.js';
+import type { Detection } from '../models/types.js';
+import type { DetectionSet } from './detections.js';
 import { type Georeference, wrapDegrees } from './georeference.js';
 
 /** Longitude and latitude in degrees, WGS 84, as RFC 7946 demands. */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+export type { BoxXyxy, Detection, RgbImage, Span } from '../models/types.js';
 export type { Window } from './band_source.js';
 export { type Crs, crsFromEpsg, crsFromText } from './crs.js';
 export { type DetectBatch, type DetectTiledOptions, detectTiled } from './detect_tiled.js';
-export { type Detection, type DetectionLists, type DetectionSet, toDetections } from './detections.js';
+export { type DetectionLists, type DetectionSet, toDetections } from './detections.js';
 export {
   type DetectionCollection,
   type DetectionFeature,
@@ -10,7 +11,6 @@ export {
   toGeoJson,
 } from './geojson.js';
 export { type Affine, Georeference } from './georeference.js';
-export type { BoxXyxy, RgbImage, Span } from './image.js';
 export { areaXyxy, intersectionXyxy, iosXyxy, iouXyxy, nmsXyxy } from './nms.js';
 export { openRaster, Raster, type RasterOptions, type ReadOptions } from './raster.js';
 export { resampleRgb } from './resample.js';

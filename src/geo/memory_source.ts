@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import type { RgbImage } from '../models/types.js';
 import type { BandArray, BandData, BandSource, Level, Window } from './band_source.js';
-import type { RgbImage } from './image.js';
 
 /** An RGB picture that is already in memory. */
 export class MemorySource implements BandSource {

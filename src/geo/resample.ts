@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { RgbImage } from './image.js';
+import type { RgbImage } from '../models/types.js';
 
 /** For each output position: first source index and the weights from there on (they sum to 1). */
 interface Taps {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Detection } from './detections.js';
-import type { BoxXyxy } from './image.js';
+import type { BoxXyxy, Detection } from '../models/types.js';
 import { areaXyxy, intersectionXyxy, iosXyxy, iouXyxy } from './nms.js';
 import type { Tile } from './tiles.js';
 

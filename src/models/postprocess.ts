@@ -2,19 +2,8 @@
 import * as tf from '@tensorflow/tfjs';
 import type { MdetrG, MdetrGOutput } from './mdetr_g.js';
 import type { PreparedBatch } from './preprocess.js';
-import { type Encoding, phraseOfTokens, type Span } from './text/index.js';
-
-/** One found object. */
-export interface Detection {
-  /** `[x0, y0, x1, y1]` in pixels of the picture. */
-  box: [number, number, number, number];
-  /** In [0, 1]. */
-  score: number;
-  /** The words of the caption it answers to, exactly as typed. */
-  phrase: string;
-  /** Where those words stand in the caption, in code points. */
-  spans: Span[];
-}
+import { type Encoding, phraseOfTokens } from './text/index.js';
+import type { Detection, Span } from './types.js';
 
 /** A word belongs to a detection if its probability is at least this share of the best word's. */
 const WORD_SHARE = 0.5;

@@ -2,14 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { UserError } from '../errors.js';
 import { type Encoding, encodePrompt, type Tokenizer } from './text/index.js';
-import type { DetectorInput } from './types.js';
-
-/** Pixels of one picture: RGB, 8 bit, row-major. */
-export interface Pixels {
-  width: number;
-  height: number;
-  data: Uint8Array;
-}
+import type { DetectorInput, RgbImage } from './types.js';
 
 export interface PreprocessConfig {
   /** Per channel, of values in [0, 1]. */
@@ -40,7 +33,7 @@ export interface PreparedBatch extends DetectorInput {
  * @returns `pixels [batch, H, W, 3]` and `mask [batch, H, W]` (1 = real), null when nothing was padded
  */
 export function batchPixels(
-  images: readonly Pixels[],
+  images: readonly RgbImage[],
   config: PreprocessConfig,
 ): { pixels: tf.Tensor4D; mask: tf.Tensor3D | null } {
   if (images.length === 0)
@@ -57,7 +50,12 @@ export function batchPixels(
   return { pixels, mask: whole ? null : paddingMask(images, width, height) };
 }
 
-function normaliseInto(target: Float32Array, image: Pixels, stride: number, config: PreprocessConfig): void {
+function normaliseInto(
+  target: Float32Array,
+  image: RgbImage,
+  stride: number,
+  config: PreprocessConfig,
+): void {
   const table = config.mean.map((mean, c) =>
     Float32Array.from({ length: 256 }, (_, v) => (v / 255 - mean) / config.std[c]!),
   ) as [Float32Array, Float32Array, Float32Array];
@@ -73,7 +71,7 @@ function normaliseInto(target: Float32Array, image: Pixels, stride: number, conf
   }
 }
 
-function paddingMask(images: readonly Pixels[], width: number, height: number): tf.Tensor3D {
+function paddingMask(images: readonly RgbImage[], width: number, height: number): tf.Tensor3D {
   const mask = new Float32Array(images.length * width * height);
   images.forEach((image, i) => {
     for (let y = 0; y < image.height; y++) {
@@ -118,7 +116,7 @@ export function batchText(
 
 /** Pictures and captions, one for one, to a batch. */
 export function prepareBatch(
-  images: readonly Pixels[],
+  images: readonly RgbImage[],
   captions: readonly string[],
   tokenizer: Tokenizer,
   maxTokens: number,

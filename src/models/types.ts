@@ -1,6 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as tf from '@tensorflow/tfjs';
 
+/** An 8-bit RGB picture, row-major, three bytes a pixel. */
+export interface RgbImage {
+  width: number;
+  height: number;
+  data: Uint8Array;
+}
+
+/** `[x0, y0, x1, y1]` in pixels; (0, 0) is the outer corner of the first pixel. */
+export type BoxXyxy = readonly [x0: number, y0: number, x1: number, y1: number];
+
+/** Character span `[begin, end)` of a text, in Unicode code points (not UTF-16 units). */
+export type Span = readonly [begin: number, end: number];
+
+/** One found object. */
+export interface Detection {
+  /** Pixels of the picture. */
+  box: BoxXyxy;
+  /** [0, 1]. */
+  score: number;
+  /** The words of the prompt that the box answers to, exactly as typed. */
+  phrase: string;
+  /** Where those words stand in the prompt. */
+  spans: readonly Span[];
+  /** Kind of object, where the model was asked for classes. */
+  category?: string;
+}
+
 /** A batch as detectors take it. Masks: 1 = real, 0 = padding (Hugging Face's convention). */
 export interface DetectorInput {
   /** `[batch, H, W, 3]`, normalised. */

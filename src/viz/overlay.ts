@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import sharp, { type Sharp } from 'sharp';
 import { writeFileAtomic } from '../files.js';
-import type { BoxXyxy, RgbImage } from '../geo/index.js';
+import type { BoxXyxy, RgbImage } from '../models/types.js';
 import { escapeXml } from './svg.js';
 
-/** What an overlay needs of a detection; records of `geo` and of the models both fit. */
+/** What an overlay needs of a detection. */
 export interface DrawnBox {
   /** Pixels of the picture. */
   box: BoxXyxy;

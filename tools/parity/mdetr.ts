@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { booleanMap, positiveMap, SLOTS, Tokenizer } from '../../src/models/text/index.js';
-import type { DetectorOutput, LayerOutput, PaddedTargets } from '../../src/models/types.js';
+import type { DetectorOutput, LayerOutput, PaddedTargets, Span } from '../../src/models/types.js';
 import type { CriterionOptions, LossContext, LossExtras } from '../../src/train/losses/index.js';
 import {
   alignmentMaps,
@@ -23,7 +23,7 @@ type Caption = [text: string, objects: [number, number][][]];
 interface Captions {
   objects: [number, number][][][];
   ids: number[][];
-  offsets: [number, number][][];
+  offsets: (readonly Span[])[];
 }
 
 async function readCaptions(context: CaseContext): Promise<Captions> {

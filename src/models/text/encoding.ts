@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-
-/** Begin and end (exclusive) of a stretch of text. */
-export type Span = [begin: number, end: number];
+import type { Span } from '../types.js';
 
 /** A text as token ids. All lists have one entry a token. */
 export interface Encoding {
   ids: number[];
   tokens: string[];
   /** The stretch of the text each token stands for, in code points; [0, 0] for special tokens. */
-  offsets: Span[];
+  offsets: readonly Span[];
   /** The same in UTF-16 units, as JavaScript's `slice` counts. */
-  offsets16: Span[];
+  offsets16: readonly Span[];
   /** Number of the word a token belongs to, null for special tokens. */
   words: (number | null)[];
   /** 0 for tokens of the text, 1 for those of its pair, null for special tokens. */

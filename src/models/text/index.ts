@@ -4,7 +4,7 @@ import { type RobertaConfig, RobertaEncoder } from './roberta.js';
 import type { TextEncoder } from './text_encoder.js';
 
 export { type BpeTrainerOptions, trainBpe } from './bpe_trainer.js';
-export type { Encoding, Span } from './encoding.js';
+export type { Encoding } from './encoding.js';
 export { encodePrompt, type PromptOptions, requirePrompt } from './prompt.js';
 export { positionIds, ROBERTA_DEFAULTS, type RobertaConfig, RobertaEncoder } from './roberta.js';
 export {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Encoding, type Span, unitIndex } from './encoding.js';
-
-/** Stretch `[begin, end)` of a text in code points. */
-type CharSpan = readonly [begin: number, end: number];
+import type { Span } from '../types.js';
+import { type Encoding, unitIndex } from './encoding.js';
 
 /** Token positions that MDETR's classifier has room for. */
 export const SLOTS = 256;
@@ -11,12 +9,12 @@ export const SLOTS = 256;
 const EPSILON = 1e-6;
 
 /** First token that covers the character, or -1. */
-function tokenAt(offsets: readonly CharSpan[], character: number): number {
+function tokenAt(offsets: readonly Span[], character: number): number {
   return offsets.findIndex(([begin, end]) => character >= begin && character < end);
 }
 
 /** Tokens `first` to `last` (inclusive) of a span; null where it begins or ends too far from any token. */
-function tokenRange(offsets: readonly CharSpan[], [begin, end]: CharSpan): [number, number] | null {
+function tokenRange(offsets: readonly Span[], [begin, end]: Span): [number, number] | null {
   // A span that begins or ends on white space is moved inward by one, then by two characters.
   const find = (characters: number[]) => characters.map((c) => tokenAt(offsets, c)).find((t) => t >= 0);
   const first = find([begin, begin + 1, begin + 2]);
@@ -25,7 +23,7 @@ function tokenRange(offsets: readonly CharSpan[], [begin, end]: CharSpan): [numb
 }
 
 /** Tokens that name what `spans` (code points) cover, rising. Source: MDETR's `create_positive_map`. */
-export function tokensOfSpans(encoding: Pick<Encoding, 'offsets'>, spans: readonly CharSpan[]): number[] {
+export function tokensOfSpans(encoding: Pick<Encoding, 'offsets'>, spans: readonly Span[]): number[] {
   const tokens = new Set<number>();
   for (const span of spans) {
     const range = tokenRange(encoding.offsets, span);
@@ -44,13 +42,13 @@ export function tokensOfSpans(encoding: Pick<Encoding, 'offsets'>, spans: readon
  * @returns row-major `[objects, slots]`
  */
 export function positiveMap(
-  offsets: readonly CharSpan[],
-  spans: readonly (readonly CharSpan[])[],
+  offsets: readonly Span[],
+  spans: readonly (readonly Span[])[],
   slots = SLOTS,
 ): Float32Array {
   const map = new Float32Array(spans.length * slots);
   spans.forEach((own, object) => {
-    const tokens = tokensOfSpans({ offsets: offsets as Span[] }, own).filter((t) => t < slots);
+    const tokens = tokensOfSpans({ offsets }, own).filter((t) => t < slots);
     const share = Math.fround(1 / Math.fround(tokens.length + EPSILON));
     for (const token of tokens) map[object * slots + token] = share;
   });
@@ -138,7 +136,7 @@ export function wordsOf(text: string): Span[] {
     const end = position + [...segment].length;
     const last = words.at(-1);
     if (/[\p{L}\p{N}\p{M}\p{S}]/u.test(segment)) {
-      if (joins && last) last[1] = end;
+      if (joins && last) words[words.length - 1] = [last[0], end];
       else words.push([position, end]);
       joins = false;
     } else {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Window } from '../../geo/index.js';
+import type { BoxXyxy } from './types.js';
 
 /** Windows of one size that cover an area, evenly spread, row by row; they overlap where the size does not divide it. */
 export function gridWindows(area: Window, size: number): Window[] {
@@ -24,7 +25,7 @@ export function gridWindows(area: Window, size: number): Window[] {
  * @param size of the resized window
  * @param minVisible share of the area, default 0.4
  */
-export function cropObjects<T extends { box: readonly [number, number, number, number] }>(
+export function cropObjects<T extends { box: BoxXyxy }>(
   objects: readonly T[],
   window: Window,
   size: { width: number; height: number },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Random } from '../../random.js';
-import type { RgbImage } from './types.js';
+import type { BoxXyxy, RgbImage } from './types.js';
 
 /** One of the eight ways to turn or mirror a picture: transpose first, then mirror left-right, then top-bottom. */
 export interface Turn {
@@ -37,7 +37,7 @@ export function turnImage({ width, height, data }: RgbImage, turn: Turn): RgbIma
 
 /** A box `[x0, y0, x1, y1]` of a picture of the given size, turned with it. */
 export function turnBox(
-  box: readonly [number, number, number, number],
+  box: BoxXyxy,
   { width, height }: { width: number; height: number },
   turn: Turn,
 ): [number, number, number, number] {

@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { RgbImage, Span } from '../../models/types.js';
 import type { Random } from '../../random.js';
 
-/** An 8-bit RGB picture, row-major, three bytes a pixel. */
-export interface RgbImage {
-  width: number;
-  height: number;
-  data: Uint8Array;
-}
-
-/** Character span `[begin, end)` in a caption, in Unicode code points (not UTF-16 units). */
-export type Span = readonly [begin: number, end: number];
+export type { BoxXyxy, RgbImage, Span } from '../../models/types.js';
 
 /** One object of a picture. */
 export interface GroundedObject {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EXIT_CODES, UserError } from '../../errors.js';
+import type { BoxXyxy } from './types.js';
 
 /** A box as an annotation file states it, before it is trusted. */
 export interface RawObject {
   /** `[x0, y0, x1, y1]` in pixels, or anything a broken file may hold. */
-  box: readonly [number, number, number, number];
+  box: BoxXyxy;
   category: string;
   /** Record and, where known, line: `object 3 (line 41)`, `annotations[7] (id 12)`. */
   where: string;
@@ -66,7 +67,7 @@ export function validateObjects<T extends RawObject>(
 }
 
 function faultOf(
-  [x0, y0, x1, y1]: readonly [number, number, number, number],
+  [x0, y0, x1, y1]: BoxXyxy,
   { width, height }: { width: number; height: number },
 ): string | null {
   if (![x0, y0, x1, y1].every(Number.isFinite)) return 'is not four numbers';

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { BoxXyxy } from '../../models/types.js';
 import { cocoEvaluate } from './coco.js';
-
-/** `[x0, y0, x1, y1]` in pixels. */
-export type CornerBox = readonly [number, number, number, number];
 
 /** One picture with one sentence: what the sentence refers to, and what the model found. */
 export interface GroundedSample {
@@ -12,8 +10,8 @@ export interface GroundedSample {
   width: number;
   height: number;
   /** Boxes the sentence refers to; empty when it names something absent. */
-  truth: readonly CornerBox[];
-  predictions: readonly { box: CornerBox; score: number }[];
+  truth: readonly BoxXyxy[];
+  predictions: readonly { box: BoxXyxy; score: number }[];
 }
 
 export interface GroundedFigures {
@@ -53,7 +51,7 @@ export function evaluateGrounded(samples: readonly GroundedSample[]): GroundedFi
 }
 
 function agnostic(samples: readonly GroundedSample[]) {
-  const corners = ([x0, y0, x1, y1]: CornerBox) => [x0, y0, x1 - x0, y1 - y0];
+  const corners = ([x0, y0, x1, y1]: BoxXyxy) => [x0, y0, x1 - x0, y1 - y0];
   const truth = {
     images: samples.map((_, id) => ({ id })),
     categories: [{ id: 1 }],

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { iouXyxy } from '../../geo/index.js';
 import type { ModelConfig } from '../../models/config.js';
+import { detectBatch } from '../../models/detect_batch.js';
 import type { MdetrG } from '../../models/mdetr_g.js';
-import { type Detection, postprocess } from '../../models/postprocess.js';
 import { disposeBatch, type PreparedBatch, prepareBatch } from '../../models/preprocess.js';
 import type { Tokenizer } from '../../models/text/index.js';
+import type { Detection } from '../../models/types.js';
 import type { Random } from '../../random.js';
 import { drawOverlay } from '../../viz/overlay.js';
 import type { Dataset, Sample } from '../data/types.js';
@@ -115,13 +116,10 @@ export class GroundingTask implements TrainTask<GroundingBatch> {
     return sets.at(-1)!;
   }
 
-  private prepare(
-    samples: readonly Sample[],
-    captions = samples.map(({ caption }) => caption),
-  ): PreparedBatch {
+  private prepare(samples: readonly Sample[]): PreparedBatch {
     return prepareBatch(
       samples.map(({ image }) => image),
-      captions,
+      samples.map(({ caption }) => caption),
       this.options.tokenizer,
       this.model.textEncoder.maxTokens,
       this.options.config.preprocess,
@@ -198,17 +196,9 @@ export class GroundingTask implements TrainTask<GroundingBatch> {
     return results;
   }
 
-  private async detect(samples: Sample[], captions: string[], threshold: number): Promise<Detection[][]> {
-    const input = this.prepare(samples, captions);
-    const output = tf.tidy(() => {
-      const { pred_logits, pred_boxes } = this.model.forward(input, input.wordMask);
-      return { pred_logits, pred_boxes };
-    });
-    const sizes = samples.map(({ image }) => image);
-    const found = await postprocess(this.model, output, input, captions, sizes, threshold);
-    tf.dispose(output as unknown as tf.TensorContainer);
-    disposeBatch(input);
-    return found;
+  private detect(samples: Sample[], captions: string[], threshold: number): Promise<Detection[][]> {
+    const images = samples.map(({ image }) => image);
+    return detectBatch(this.options, images, captions, threshold);
   }
 
   async samples(dir: string, step: number): Promise<string[]> {

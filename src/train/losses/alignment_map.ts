@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-type Span = readonly [begin: number, end: number];
+import type { Span } from '../../models/types.js';
 
 /** Stretch of each token of a caption, in code points. */
 type Offsets = readonly Span[];

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from '@jest/globals';
-import { type CornerBox, evaluateGrounded, groundedTable } from '../../../src/train/evaluators/phrases.js';
+import type { BoxXyxy } from '../../../src/models/types.js';
+import { evaluateGrounded, groundedTable } from '../../../src/train/evaluators/phrases.js';
 
-const box: CornerBox = [10, 10, 30, 40];
-const elsewhere: CornerBox = [60, 60, 80, 80];
-const sample = (form: string, truth: CornerBox[], predictions: [CornerBox, number][]) => ({
+const box: BoxXyxy = [10, 10, 30, 40];
+const elsewhere: BoxXyxy = [60, 60, 80, 80];
+const sample = (form: string, truth: BoxXyxy[], predictions: [BoxXyxy, number][]) => ({
   id: form,
   form,
   width: 100,

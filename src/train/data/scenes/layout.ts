@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { iouXyxy } from '../../../geo/index.js';
 import type { Random } from '../../../random.js';
+import type { BoxXyxy } from '../types.js';
 import { type Ground, regionAt } from './backgrounds/index.js';
 import type { Role } from './cast.js';
 import { KINDS, type Part, type Surface } from './kinds/index.js';
@@ -104,7 +106,7 @@ export function layOut(
     const seen = measure(mask, width, height, taken);
     if (!seen || seen.visible < LEAST_VISIBLE) return null;
     if (Math.max(seen.box[2] - seen.box[0], seen.box[3] - seen.box[1]) < least) return null;
-    if (others.some((other) => overlap(other.box, seen.box) > 0.35)) return null;
+    if (others.some((other) => iouXyxy(other.box, seen.box) > 0.35)) return null;
     const rgb = jitterColour(role.colour, draw);
     return { ...role, x: spot.x, y: spot.y, size, aspect, heading, rgb, parts, mask, ...seen };
   }
@@ -187,19 +189,8 @@ function bounds(points: readonly Point[]): [number, number, number, number] {
   return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
 }
 
-type Box = readonly [number, number, number, number];
-
-function boxesNear(a: Box, b: Box, gap: number): boolean {
+function boxesNear(a: BoxXyxy, b: BoxXyxy, gap: number): boolean {
   return a[0] < b[2] + gap && b[0] < a[2] + gap && a[1] < b[3] + gap && b[1] < a[3] + gap;
-}
-
-/** Intersection over union of two `[x0, y0, x1, y1]` boxes. */
-function overlap(a: Box, b: Box): number {
-  const w = Math.min(a[2], b[2]) - Math.max(a[0], b[0]);
-  const h = Math.min(a[3], b[3]) - Math.max(a[1], b[1]);
-  if (w <= 0 || h <= 0) return 0;
-  const both = w * h;
-  return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both);
 }
 
 /** Box, area and visible part of a silhouette; null when it runs into a taken pixel or out of the picture. */
