@@ -3,7 +3,8 @@
 //
 // Each program checks its kernel against a naive version and then times it:
 //     g++ -std=c++17 -O3 -pthread csrc/dev/OP.cc csrc/kernels/OP.cc csrc/kernels/isa.cc -o /tmp/OP && /tmp/OP
-// It exits 1 when a check fails. TFGEO_ISA=base|avx2 tries the code for older processors.
+// It exits 1 when a check fails. With the argument `check` it does not time. TFGEO_ISA=base|avx2 tries the code for
+// older processors.
 #ifndef TFGEO_DEV_DEV_H_
 #define TFGEO_DEV_DEV_H_
 
@@ -77,6 +78,14 @@ inline void Check(const std::string& what, double error, double tolerance) {
   const bool ok = error <= tolerance;
   if (!ok) ++failures;
   std::printf("%s  %-58s %.2e (at most %.0e)\n", ok ? "ok  " : "FAIL", what.c_str(), error, tolerance);
+}
+
+// The end of every program: times unless told not to, then gives the exit code.
+template <typename F>
+int Finish(int argc, char** argv, F time) {
+  if (argc < 2 || std::string(argv[1]) != "check") time();
+  if (failures) std::printf("%d checks failed\n", failures);
+  return failures ? 1 : 0;
 }
 
 // Fastest of several runs, in milliseconds.

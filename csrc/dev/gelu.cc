@@ -6,8 +6,24 @@
 
 #include "dev.h"
 
-int main() {
-  using namespace tfgeo;
+namespace {
+
+using namespace tfgeo;
+
+void TimeAll() {
+  dev::Uniform uniform(1);
+  const int64_t size = 8 * 6400 * 128;
+  const std::vector<float> big = uniform.Many<float>(size, -3, 3);
+  std::vector<float> result(size);
+  const Parallel parallel = dev::Threads(2);
+  std::printf("time  %ld values, 2 threads: forward %.2f ms, backward %.2f ms\n", static_cast<long>(size),
+              dev::Milliseconds([&] { Gelu(size, big.data(), result.data(), parallel); }),
+              dev::Milliseconds([&] { GeluGrad(size, big.data(), big.data(), result.data(), parallel); }));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   std::vector<float> x;
   for (double v = -14; v < 14; v += 0.00123) x.push_back(static_cast<float>(v));
   const std::vector<float> ones(x.size(), 1.0f);
@@ -28,14 +44,5 @@ int main() {
   float out[3];
   Gelu(3, odd, out, Parallel());
   dev::Check("NaN, infinity, zero", !std::isnan(out[0]) + !std::isinf(out[1]) + (out[2] != 0), 0);
-
-  dev::Uniform uniform(1);
-  const int64_t size = 8 * 6400 * 128;
-  const std::vector<float> big = uniform.Many<float>(size, -3, 3);
-  std::vector<float> result(size);
-  const Parallel parallel = dev::Threads(2);
-  std::printf("time  %ld values, 2 threads: forward %.2f ms, backward %.2f ms\n", static_cast<long>(size),
-              dev::Milliseconds([&] { Gelu(size, big.data(), result.data(), parallel); }),
-              dev::Milliseconds([&] { GeluGrad(size, big.data(), big.data(), result.data(), parallel); }));
-  return dev::failures ? 1 : 0;
+  return dev::Finish(argc, argv, TimeAll);
 }

@@ -62,17 +62,21 @@ void CheckSize(int64_t rows, int64_t columns) {
              columns < 4 ? 2e-5 : 3e-6);  // with so few, 1 / deviation is large
 }
 
-}  // namespace
-
-int main() {
-  for (int64_t columns : {1, 2, 7, 16, 30, 32, 71, 96, 256, 1025}) CheckSize(columns == 1 ? 5 : 301, columns);
-  for (auto [rows, columns] : {std::pair<int64_t, int64_t>{8 * 6400, 32}, {8 * 2100, 128}, {13294, 256}}) {
-    Data d(rows, columns);
+void TimeAll() {
+  const int64_t sizes[][2] = {{8 * 6400, 32}, {8 * 2100, 128}, {13294, 256}};
+  for (const auto& size : sizes) {
+    Data d(size[0], size[1]);
     const Parallel parallel = dev::Threads(2);
     const double forward = dev::Milliseconds([&] { d.Forward(parallel); });
     const double backward = dev::Milliseconds([&] { d.Backward(parallel); });
-    std::printf("time  %6ld x %3ld, 2 threads: forward %.2f ms, backward %.2f ms\n", static_cast<long>(rows),
-                static_cast<long>(columns), forward, backward);
+    std::printf("time  %6ld x %3ld, 2 threads: forward %.2f ms, backward %.2f ms\n", static_cast<long>(size[0]),
+                static_cast<long>(size[1]), forward, backward);
   }
-  return dev::failures ? 1 : 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  for (int64_t columns : {1, 2, 7, 16, 30, 32, 71, 96, 256, 1025}) CheckSize(columns == 1 ? 5 : 301, columns);
+  return dev::Finish(argc, argv, TimeAll);
 }

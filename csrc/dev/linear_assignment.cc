@@ -40,9 +40,22 @@ double BruteForce(const std::vector<float>& costs, int64_t queries, int64_t targ
   return best;
 }
 
+void TimeAll() {
+  dev::Uniform uniform(6);
+  const int64_t sizes[][2] = {{100, 15}, {300, 100}, {900, 300}, {300, 300}};
+  for (const auto& size : sizes) {
+    const int64_t queries = size[0], targets = size[1];
+    const std::vector<float> costs = uniform.Many<float>(queries * targets, -3, 7);
+    std::vector<int32_t> found(targets);
+    const double time =
+        dev::Milliseconds([&] { LinearAssignment(costs.data(), queries, targets, targets, found.data()); });
+    std::printf("time  %ld x %ld: %.3f ms\n", static_cast<long>(queries), static_cast<long>(targets), time);
+  }
+}
+
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   dev::Uniform uniform(5);
   const float inf = std::numeric_limits<float>::infinity();
   double worst = 0;
@@ -71,12 +84,5 @@ int main() {
   for (float bad : {NAN, -inf}) {
     dev::Check("invalid cost", LinearAssignment(&bad, 1, 1, 1, &one) != AssignmentStatus::kInvalid, 0);
   }
-  for (auto [queries, targets] : {std::pair<int64_t, int64_t>{100, 15}, {300, 100}, {900, 300}, {300, 300}}) {
-    const std::vector<float> costs = uniform.Many<float>(queries * targets, -3, 7);
-    std::vector<int32_t> found(targets);
-    const double time =
-        dev::Milliseconds([&] { LinearAssignment(costs.data(), queries, targets, targets, found.data()); });
-    std::printf("time  %ld x %ld: %.3f ms\n", static_cast<long>(queries), static_cast<long>(targets), time);
-  }
-  return dev::failures ? 1 : 0;
+  return dev::Finish(argc, argv, TimeAll);
 }

@@ -239,14 +239,7 @@ const Case kCases[] = {
     {"1x1 levels", 2, 20, 4, 4, 4, {1, 1, 1, 1, 1, 1}},
 };
 
-}  // namespace
-
-int main() {
-  for (const Case& c : kCases) {
-    for (int threads : {1, 2, 19}) CheckCase(c, threads);
-  }
-  for (const Case& c : kCases) CheckDifferences(c);
-  CheckNotFinite();
+void TimeAll() {
   const Case tiny{"tiny, batch 8, S = Q = 525", 8, 525, 8, 2, 16, {20, 20, 10, 10, 5, 5}};
   const Case tiny4{"tiny, batch 8, S = Q = 2100", 8, 2100, 8, 2, 16, {40, 40, 20, 20, 10, 10}};
   const Case decoder{"tiny decoder, Q = 100", 8, 100, 8, 2, 16, {40, 40, 20, 20, 10, 10}};
@@ -256,6 +249,15 @@ int main() {
       for (int threads : {1, 2}) Time(c, threads, local);
     }
   }
-  std::printf(dev::failures ? "%d checks failed\n" : "all checks passed\n", dev::failures);
-  return dev::failures ? 1 : 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  for (const Case& c : kCases) {
+    for (int threads : {1, 2, 19}) CheckCase(c, threads);
+  }
+  for (const Case& c : kCases) CheckDifferences(c);
+  CheckNotFinite();
+  return tfgeo::dev::Finish(argc, argv, TimeAll);
 }
