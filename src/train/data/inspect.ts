@@ -89,7 +89,7 @@ class Tally {
       if (sample.metresPerPixel !== undefined) this.metres.push(side * sample.metresPerPixel);
       this.categories.set(object.category, (this.categories.get(object.category) ?? 0) + 1);
       if (object.spans.length > 0) this.referred++;
-      if ('crowd' in object && object.crowd === true) this.crowds++;
+      if (object.crowd === true) this.crowds++;
     }
     const example = markSpans(sample);
     if (this.examples.length < 3 && !this.examples.includes(example)) this.examples.push(example);

@@ -7,15 +7,8 @@ import { randomTurn, turnBox, turnImage } from './turn.js';
 import type { Dataset, GroundedObject, Sample, Span } from './types.js';
 import { assertNoErrors, type DataProblems } from './validate.js';
 
-/** An object of an annotated picture. */
-export interface LabelledObject {
-  box: [number, number, number, number];
-  category: string;
-  /** Words of the picture's own caption that name it; absent where the file gives none. */
-  spans?: Span[];
-  /** A box around many objects (COCO's `iscrowd`): neither learned nor counted as missed. */
-  crowd?: boolean;
-}
+/** An object of an annotated picture; its spans name it in the picture's own caption, where the file has one. */
+export type LabelledObject = Omit<GroundedObject, 'spans'> & Partial<Pick<GroundedObject, 'spans'>>;
 
 /** A picture on disk with what an annotation file says of it. */
 export interface LabelledPicture {
@@ -28,11 +21,6 @@ export interface LabelledPicture {
   form?: string;
   metresPerPixel?: number;
   objects: LabelledObject[];
-}
-
-/** An object that remembers whether it stands for a crowd. */
-export interface CrowdObject extends GroundedObject {
-  crowd?: boolean;
 }
 
 export interface PictureDatasetOptions {
@@ -85,7 +73,7 @@ export class PictureDataset implements Dataset {
   private describe(
     picture: LabelledPicture,
     random: Random | undefined,
-  ): Pick<Sample, 'caption' | 'form'> & { objects: CrowdObject[] } {
+  ): Pick<Sample, 'caption' | 'form' | 'objects'> {
     if (picture.caption !== undefined) {
       return {
         caption: picture.caption,
@@ -115,7 +103,7 @@ function checkSize(
   );
 }
 
-function grounded({ box, category, crowd }: LabelledObject, spans: Span[]): CrowdObject {
+function grounded({ box, category, crowd }: LabelledObject, spans: Span[]): GroundedObject {
   return { box: [...box], category, spans, ...(crowd === true ? { crowd } : {}) };
 }
 

@@ -12,6 +12,8 @@ export interface GroundedObject {
   category: string;
   /** Parts of the caption that name this object; empty when the caption does not refer to it. */
   spans: Span[];
+  /** The box stands around many objects of one kind (COCO's `iscrowd`): neither learned nor counted as missed. */
+  crowd?: boolean;
 }
 
 /** A picture with one caption about it. */

@@ -11,6 +11,8 @@ export interface GroundedSample {
   height: number;
   /** Boxes the sentence refers to; empty when it names something absent. */
   truth: readonly BoxXyxy[];
+  /** Boxes around many of what the sentence refers to: what is found there counts neither for nor against. */
+  crowds?: readonly BoxXyxy[];
   predictions: readonly { box: BoxXyxy; score: number }[];
 }
 
@@ -27,7 +29,7 @@ export interface GroundedFigures {
 const RECALL_AT = [1, 5, 10] as const;
 
 /**
- * Class-agnostic box AP of referring sentences by COCO's rules, each sample its own image, and by form of sentence.
+ * Class-agnostic box AP of referring sentences by COCO's rules (crowds too), each sample its own image, and by form of sentence.
  * Samples without truths count too: whatever is found there is a miss.
  */
 export function evaluateGrounded(samples: readonly GroundedSample[]): GroundedFigures {
@@ -55,9 +57,10 @@ function agnostic(samples: readonly GroundedSample[]) {
   const truth = {
     images: samples.map((_, id) => ({ id })),
     categories: [{ id: 1 }],
-    annotations: samples.flatMap((sample, image_id) =>
-      sample.truth.map((box) => ({ image_id, category_id: 1, bbox: corners(box) })),
-    ),
+    annotations: samples.flatMap(({ truth, crowds = [] }, image_id) => [
+      ...truth.map((box) => ({ image_id, category_id: 1, bbox: corners(box) })),
+      ...crowds.map((box) => ({ image_id, category_id: 1, bbox: corners(box), iscrowd: 1 as const })),
+    ]),
   };
   const results = samples.flatMap((sample, image_id) =>
     sample.predictions.map(({ box, score }) => ({ image_id, category_id: 1, bbox: corners(box), score })),

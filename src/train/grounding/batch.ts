@@ -5,7 +5,7 @@ import type { PreparedBatch } from '../../models/preprocess.js';
 import { type Encoding, tokensOfSpans } from '../../models/text/index.js';
 import type { PaddedTargets } from '../../models/types.js';
 import type { Random } from '../../random.js';
-import type { GroundedObject, Sample } from '../data/types.js';
+import type { Sample } from '../data/types.js';
 import { groupBias, noiseBoxes } from './denoising.js';
 import { assignDense } from './dense_targets.js';
 
@@ -70,10 +70,12 @@ interface Item {
 
 function describe(sample: Sample, encoding: Encoding, tokens: number): Item {
   const { width, height } = sample.image;
-  const boxes = new Float32Array(sample.objects.length * 4);
-  const positive = new Float32Array(sample.objects.length * tokens);
+  // A crowd's box teaches no size and no place.
+  const objects = sample.objects.filter(({ crowd }) => crowd !== true);
+  const boxes = new Float32Array(objects.length * 4);
+  const positive = new Float32Array(objects.length * tokens);
   const referred: number[] = [];
-  sample.objects.forEach((object: GroundedObject, o) => {
+  objects.forEach((object, o) => {
     const [x0, y0, x1, y1] = object.box;
     boxes.set([(x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height], 4 * o);
     if (object.spans.length > 0) referred.push(o);

@@ -57,6 +57,20 @@ const EVALUATION_BATCH = 8;
 /** Pictures drawn by `samples`. */
 const SAMPLE_PICTURES = 6;
 
+/** What the sentence of a sample refers to, beside what was found. */
+function groundedSample({ id, form, image, objects }: Sample, found: readonly Detection[]): GroundedSample {
+  const referred = objects.filter(({ spans }) => spans.length > 0);
+  return {
+    id,
+    form,
+    width: image.width,
+    height: image.height,
+    truth: referred.filter(({ crowd }) => crowd !== true).map(({ box }) => box),
+    crowds: referred.filter(({ crowd }) => crowd === true).map(({ box }) => box),
+    predictions: found.map(({ box, score }) => ({ box, score })),
+  };
+}
+
 /** The predictions with their best overlap with any truth as score. */
 function rankedByOverlap(sample: GroundedSample): GroundedSample {
   return {
@@ -182,16 +196,7 @@ export class GroundingTask implements TrainTask<GroundingBatch> {
     for (let start = 0; start < samples.length; start += EVALUATION_BATCH) {
       const some = samples.slice(start, start + EVALUATION_BATCH);
       const found = await this.detect(some, captions.slice(start, start + EVALUATION_BATCH), 0);
-      some.forEach((sample, i) => {
-        results.push({
-          id: sample.id,
-          form: sample.form,
-          width: sample.image.width,
-          height: sample.image.height,
-          truth: sample.objects.filter(({ spans }) => spans.length > 0).map(({ box }) => box),
-          predictions: found[i]!.map(({ box, score }) => ({ box, score })),
-        });
-      });
+      results.push(...some.map((sample, i) => groundedSample(sample, found[i]!)));
     }
     return results;
   }

@@ -9,7 +9,6 @@ import { Random } from '../../../src/random.js';
 import { openCoco } from '../../../src/train/data/coco.js';
 import { DATASETS, guessDatasetFormat, openDataset } from '../../../src/train/data/index.js';
 import { formatReport, inspectDataset } from '../../../src/train/data/inspect.js';
-import type { CrowdObject } from '../../../src/train/data/pictures.js';
 import { openVoc, parseVoc } from '../../../src/train/data/voc.js';
 
 let folder: string;
@@ -166,7 +165,7 @@ describe('COCO', () => {
       [5, 6, 15, 26],
       [30, 6, 50, 26],
     ]);
-    expect((first.objects as CrowdObject[]).map(({ crowd }) => crowd)).toEqual([undefined, true]);
+    expect(first.objects.map(({ crowd }) => crowd)).toEqual([undefined, true]);
     expect(first.caption).toBe('ship. category 9');
     expect((await dataset.get(1)).objects[0]!.category).toBe('category 9');
   });

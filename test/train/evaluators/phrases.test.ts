@@ -42,6 +42,22 @@ describe('evaluateGrounded', () => {
     expect(figures.AP).toBeCloseTo(figures.AP50, 12);
   });
 
+  it('counts what is found in a crowd neither for nor against', () => {
+    const first = sample(
+      'kind',
+      [box],
+      [
+        [elsewhere, 0.8],
+        [box, 0.7],
+      ],
+    );
+    expect(evaluateGrounded([first]).AP50).toBeCloseTo(0.5, 12);
+    const crowded = { ...first, crowds: [[55, 55, 95, 95]] as BoxXyxy[] };
+    expect(evaluateGrounded([crowded]).AP50).toBeCloseTo(1, 12);
+    // A crowd is no truth: where nothing else is wanted, nothing can be missed.
+    expect(evaluateGrounded([{ ...crowded, truth: [], predictions: [] }]).AP50).toBe(-1);
+  });
+
   it('prints a row for each form', () => {
     const lines = groundedTable(figures).split('\n');
     expect(lines).toHaveLength(5);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from '@jest/globals';
 import { Random } from '../../../src/random.js';
-import { assignDense } from '../../../src/train/grounding/dense_targets.js';
 import { groupBias, noiseBoxes } from '../../../src/train/grounding/denoising.js';
+import { assignDense } from '../../../src/train/grounding/dense_targets.js';
 
 describe('assignDense', () => {
   const shapes: [number, number][] = [
@@ -59,7 +59,9 @@ describe('noiseBoxes', () => {
 describe('groupBias', () => {
   it('lets each group see only itself', () => {
     const bias = groupBias(2, 1); // groups: [0, 1], [2], [3]
-    const seen = Array.from({ length: 4 }, (_, i) => [...bias.subarray(4 * i, 4 * i + 4)].map((b) => b === 0));
+    const seen = Array.from({ length: 4 }, (_, i) =>
+      [...bias.subarray(4 * i, 4 * i + 4)].map((b) => b === 0),
+    );
     expect(seen).toEqual([
       [true, true, false, false],
       [true, true, false, false],
