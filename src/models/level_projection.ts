@@ -26,7 +26,7 @@ export class LevelProjection extends Module {
     });
     this.levelEmbed = this.parameter('level_embed', {
       shape: [channels.length, dModel],
-      init: { kind: 'normal', std: 0.02 },
+      init: { kind: 'normal', std: 1 },
     });
   }
 

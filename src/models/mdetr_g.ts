@@ -112,12 +112,14 @@ export class MdetrG extends Module {
       options.querySource === 'text'
         ? this.child('transformer', new TextQuerySelection(dModel, alignDim, queries))
         : null;
-    const small = { kind: 'normal', std: 0.02 } as const;
-    this.queryContent = this.parameter('query_embed', { shape: [queries, dModel], init: small });
+    // As far apart as the layers' norms leave them: queries at one place differ in nothing else, and only by their
+    // difference can they settle who answers.
+    const distinct = { kind: 'normal', std: 1 } as const;
+    this.queryContent = this.parameter('query_embed', { shape: [queries, dModel], init: distinct });
     this.queryBoxes = this.selection
       ? null
       : this.parameter('query_boxes', { shape: [queries, 4], init: { kind: 'normal', std: 1 } });
-    this.denoisingContent = this.parameter('denoising_embed', { shape: [1, dModel], init: small });
+    this.denoisingContent = this.parameter('denoising_embed', { shape: [1, dModel], init: distinct });
     const soft = options.head === 'soft-token';
     this.tokenHead = soft ? null : this.child('token_head', new TokenSigmoidHead(dModel, alignDim));
     this.softHead = soft
