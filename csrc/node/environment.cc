@@ -7,7 +7,6 @@ namespace tfgeo {
 
 Environment::~Environment() {
   for (auto& entry : saved_models) CloseSavedModel(entry.second);
-  if (spare_op != nullptr) TFE_DeleteOp(spare_op);
 }
 
 Environment& EnvironmentOf(napi_env env) {

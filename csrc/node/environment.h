@@ -20,9 +20,8 @@ struct Environment {
   TensorTable tensors;
   std::unordered_map<int64_t, SavedModel> saved_models;
   int64_t next_saved_model = 0;
-  /** Property names, made once: looking them up by C string costs a string per access. */
+  /** An array of the property names, made once: looking them up by C string costs a string per access. */
   napi_ref keys = nullptr;
-  TFE_Op* spare_op = nullptr;
 
   ~Environment();
 };

@@ -122,15 +122,6 @@ napi_value SetLogLevel(napi_env env, napi_callback_info info) {
   return result;
 }
 
-/** hasSymbol(name): whether the process already exports a symbol of this name. */
-napi_value HasSymbol(napi_env env, napi_callback_info info) {
-  auto [name] = Arguments<1>(env, info);
-  napi_value result = nullptr;
-  const bool found = dlsym(RTLD_DEFAULT, ToString(env, name, "name").c_str()) != nullptr;
-  Check(env, napi_get_boolean(env, found, &result));
-  return result;
-}
-
 }  // namespace
 }  // namespace tfgeo
 
@@ -139,7 +130,6 @@ NAPI_MODULE_INIT() {
       {"openGlobal", nullptr, tfgeo::Guard<tfgeo::OpenGlobal>, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"setEnv", nullptr, tfgeo::Guard<tfgeo::SetEnv>, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"setLogLevel", nullptr, tfgeo::Guard<tfgeo::SetLogLevel>, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
-      {"hasSymbol", nullptr, tfgeo::Guard<tfgeo::HasSymbol>, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
   };
   napi_define_properties(env, exports, sizeof table / sizeof table[0], table);
   return exports;

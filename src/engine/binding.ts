@@ -98,7 +98,6 @@ export interface LoaderBinding {
   openGlobal(path: string, quiet: boolean): void;
   setEnv(name: string, value: string): void;
   setLogLevel(level: number): boolean;
-  hasSymbol(name: string): boolean;
 }
 
 /** TensorFlow's DataType numbers by name. */

@@ -53,8 +53,10 @@ async function start(wanted: 'auto' | EngineId, options: ReadyOptions): Promise<
     const reason = wanted === 'auto' ? 'the fastest one here' : 'it was asked for';
     return { engine: 'tensorflow', reason, tensorflow: info, attempts: tried };
   } catch (error) {
-    if (!(error instanceof UserError) || wanted === 'tensorflow') throw error;
-    refusal = error.message;
+    // A full disk or a missing permission is the machine's; anything else that is no UserError is a fault in tfgeo.
+    const ofMachine = error instanceof UserError || (error as NodeJS.ErrnoException).syscall !== undefined;
+    if (!ofMachine || wanted === 'tensorflow') throw error;
+    refusal = (error as Error).message;
     if (error instanceof SetupError) attempts = error.attempts;
   }
   const fallback = isInstalled('@tensorflow/tfjs-backend-wasm') ? 'wasm' : 'cpu';
