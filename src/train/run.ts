@@ -103,6 +103,7 @@ export async function runTraining(config: RunConfig, options: RunOptions): Promi
     log.event(step, 'start', `${path}: steps ${step + 1} to ${total} from ${origin}`, { versions, origin });
 
     // ==== Loop ====
+    if (config.evalAtStart && !state) await session.evaluate();
     const asked = () => Boolean(interrupt?.requested || options.shouldStop?.(session.step));
     const interrupted = await trainLoop(session, asked);
 

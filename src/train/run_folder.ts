@@ -73,6 +73,7 @@ const FREE_KEYS: readonly ConfigKey[] = [
   'out',
   'recipe',
   'evalEvery',
+  'evalAtStart',
   'evalLimit',
   'checkpointEvery',
   'keepCheckpoints',

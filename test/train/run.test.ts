@@ -93,6 +93,12 @@ describe('runTraining', () => {
     expect(task.liveBatches).toBe(0);
   });
 
+  it('evaluates before the first step where asked to', async () => {
+    const { run } = await train(toyConfig({ steps: 3, evalEvery: 2, evalAtStart: true }));
+    const evaluated = readRecords(run).flatMap((record) => (record.kind === 'eval' ? [record.step] : []));
+    expect(evaluated).toEqual([0, 2, 3]);
+  });
+
   it('exports the averaged weights, not the last ones', async () => {
     const { run, model } = await train(toyConfig());
     const name = 'second.weight';

@@ -225,6 +225,11 @@ export const CONFIG_SCHEMA = {
     group: RUN,
     help: 'Steps between two evaluations; 0 = only at the end',
   }),
+  evalAtStart: boolean({
+    default: false,
+    group: RUN,
+    help: 'Evaluate before the first step too, to see what training adds',
+  }),
   evalLimit: integer({ default: 200, min: 0, group: RUN, help: 'Pictures of an evaluation; 0 = all' }),
   checkpointEvery: integer({
     default: 500,
