@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+
+export { areaXyxy, intersectionXyxy, iosXyxy, iouXyxy, nmsXyxy } from '../models/nms.js';
 export type { BoxXyxy, Detection, RgbImage, Span } from '../models/types.js';
 export type { Window } from './band_source.js';
 export { type Crs, crsFromEpsg, crsFromText } from './crs.js';
@@ -11,7 +13,6 @@ export {
   toGeoJson,
 } from './geojson.js';
 export { type Affine, Georeference } from './georeference.js';
-export { areaXyxy, intersectionXyxy, iosXyxy, iouXyxy, nmsXyxy } from './nms.js';
 export { openRaster, Raster, type RasterOptions, type ReadOptions } from './raster.js';
 export { resampleRgb } from './resample.js';
 export { SeamMerger, type SeamOptions } from './seams.js';

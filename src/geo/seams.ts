@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import { areaXyxy, intersectionXyxy, iosXyxy, iouXyxy } from '../models/nms.js';
 import type { BoxXyxy, Detection } from '../models/types.js';
-import { areaXyxy, intersectionXyxy, iosXyxy, iouXyxy } from './nms.js';
 import type { Tile } from './tiles.js';
 
 export interface SeamOptions {

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import type { MdetrG, MdetrGOutput } from './mdetr_g.js';
+import { nmsXyxy } from './nms.js';
 import type { PreparedBatch } from './preprocess.js';
 import { type Encoding, phraseOfTokens } from './text/index.js';
 import type { Detection, Span } from './types.js';
 
 /** A word belongs to a detection if its probability is at least this share of the best word's. */
 const WORD_SHARE = 0.5;
+
+/**
+ * Queries chosen by the text stand several to an object, and those that agree this much are one object. (MDETR's learned
+ * queries settle that among themselves.)
+ */
+const DUPLICATE_IOU = 0.6;
 
 /**
  * Predictions of the last decoder layer as detections of each picture, best first.
@@ -40,7 +47,10 @@ export async function postprocess(
         ...wordsOf(caption, tokens, batch.encodings[i]!),
       });
     }
-    return found.sort((a, b) => b.score - a.score);
+    const limit = model.options.querySource === 'text' ? DUPLICATE_IOU : 1;
+    const boxesOf = found.map(({ box }) => box);
+    const scores = found.map(({ score }) => score);
+    return nmsXyxy(boxesOf, scores, limit).map((kept) => found[kept]!);
   });
 }
 

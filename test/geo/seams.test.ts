@@ -2,9 +2,9 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { detectTiled } from '../../src/geo/detect_tiled.js';
-import { areaXyxy, iouXyxy, nmsXyxy } from '../../src/geo/nms.js';
 import { SeamMerger } from '../../src/geo/seams.js';
 import { planTiles, type Tile } from '../../src/geo/tiles.js';
+import { areaXyxy, iouXyxy, nmsXyxy } from '../../src/models/nms.js';
 import type { BoxXyxy, Detection, RgbImage } from '../../src/models/types.js';
 
 /** What a faultless detector says of one tile: every object that is at least 15 % visible, clipped to the tile. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { BoxXyxy } from '../models/types.js';
+import type { BoxXyxy } from './types.js';
 
 /** Area of a box; 0 for an empty one. */
 export function areaXyxy([x0, y0, x1, y1]: BoxXyxy): number {
