@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { didYouMean, EXIT_CODES, UserError } from '../errors.js';
+import { didYouMean, UserError } from '../errors.js';
 import type { SwinConfig } from './backbones/index.js';
 import type { MdetrGOptions } from './mdetr_g.js';
 import { IMAGENET, type PreprocessConfig } from './preprocess.js';
@@ -10,8 +10,8 @@ export interface ModelConfig {
   model_type: 'mdetr-g';
   /** Preset the configuration started from. */
   preset: string;
-  backbone: { name: 'swin'; config: Partial<SwinConfig> };
-  text: { name: 'roberta'; config: Partial<RobertaConfig> };
+  backbone: { name: string; config: Partial<SwinConfig> };
+  text: { name: string; config: Partial<RobertaConfig> };
   transformer: MdetrGOptions;
   preprocess: PreprocessConfig;
   /** Side of the pictures it was trained on, in pixels; larger ones are cut into tiles of this size. */
@@ -113,23 +113,4 @@ export function preset(name: string): ModelConfig {
     );
   }
   return structuredClone(found);
-}
-
-/** Checks a parsed `config.json`. @param path named in the error */
-export function parseModelConfig(value: unknown, path: string): ModelConfig {
-  const config = value as Partial<ModelConfig> | null;
-  const wrong = (what: string): never => {
-    throw new UserError(
-      `${path} is not the configuration of a tfgeo model: ${what}. Was the folder written by tfgeo?`,
-      EXIT_CODES.checkpoint,
-    );
-  };
-  if (typeof config !== 'object' || config === null) return wrong('it holds no JSON object');
-  if (config.model_type !== 'mdetr-g') {
-    return wrong(`model_type is ${JSON.stringify(config.model_type)}, expected "mdetr-g"`);
-  }
-  for (const key of ['backbone', 'text', 'transformer', 'preprocess', 'imageSize', 'threshold'] as const) {
-    if (config[key] === undefined) return wrong(`"${key}" is missing`);
-  }
-  return config as ModelConfig;
 }

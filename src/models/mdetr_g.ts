@@ -12,10 +12,12 @@ import type { TextEncoder } from './text/index.js';
 import type { DetectorInput, DetectorOutput, LayerOutput } from './types.js';
 
 /** How a query says which words it answers to. */
-export type HeadKind = 'token-sigmoid' | 'soft-token';
+export const HEAD_KINDS = ['token-sigmoid', 'soft-token'] as const;
+export type HeadKind = (typeof HEAD_KINDS)[number];
 
 /** Where the decoder's first boxes come from. */
-export type QuerySource = 'text' | 'learned';
+export const QUERY_SOURCES = ['text', 'learned'] as const;
+export type QuerySource = (typeof QUERY_SOURCES)[number];
 
 /** Everything about the transformer and the heads; backbone and text encoder are built outside. */
 export interface MdetrGOptions {

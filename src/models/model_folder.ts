@@ -3,9 +3,10 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EXIT_CODES, UserError } from '../errors.js';
 import { buildModel } from './build.js';
-import { type ModelConfig, parseModelConfig } from './config.js';
+import type { ModelConfig } from './config.js';
+import { parseModelConfig } from './config_check.js';
 import type { MdetrG } from './mdetr_g.js';
-import { Tokenizer } from './text/index.js';
+import { ROBERTA_DEFAULTS, Tokenizer } from './text/index.js';
 import { readSafetensors } from './weights/safetensors.js';
 import { loadStateDict } from './weights/state_dict.js';
 
@@ -26,13 +27,18 @@ const FILES = { config: 'config.json', tokenizer: 'tokenizer.json', weights: WEI
 
 /**
  * Reads a model folder: `config.json`, `tokenizer.json`, `model.safetensors`.
+ * @param adapt changes the configuration before the model is built, in ways that its weights can follow
  * @throws UserError (exit code `checkpoint`) naming the file, and the tensor where one is wrong; nothing stays half loaded
  */
-export async function loadModelFolder(folder: string): Promise<LoadedModel> {
+export async function loadModelFolder(
+  folder: string,
+  adapt: (config: ModelConfig) => ModelConfig = (config) => config,
+): Promise<LoadedModel> {
   await checkFolder(folder);
-  const config = parseModelConfig(await readJson(folder, FILES.config), join(folder, FILES.config));
+  const config = adapt(parseModelConfig(await readJson(folder, FILES.config), join(folder, FILES.config)));
   const tokenizerJson = await readText(folder, FILES.tokenizer);
   const tokenizer = await Tokenizer.fromFile(join(folder, FILES.tokenizer));
+  checkVocabulary(tokenizer, config, folder);
   const weightsPath = join(folder, FILES.weights);
   const tensors = await readSafetensors(weightsPath);
   const model = buildModel(config);
@@ -43,6 +49,16 @@ export async function loadModelFolder(folder: string): Promise<LoadedModel> {
     throw error;
   }
   return { model, config, tokenizer, tokenizerJson };
+}
+
+function checkVocabulary({ vocabularySize }: Tokenizer, { text }: ModelConfig, folder: string): void {
+  const rows = text.config.vocab_size ?? ROBERTA_DEFAULTS.vocab_size;
+  if (vocabularySize <= rows) return;
+  throw new UserError(
+    `${join(folder, FILES.tokenizer)} has ${vocabularySize} tokens, but the model has room for ${rows} ` +
+      `(text.config.vocab_size of ${FILES.config}); copy the tokenizer that belongs to the model`,
+    EXIT_CODES.checkpoint,
+  );
 }
 
 async function checkFolder(folder: string): Promise<void> {

@@ -122,6 +122,12 @@ describe('resolveConfig', () => {
     expect(mergeConfig({ steps: 10 }, { epochs: 3 })).toMatchObject({ epochs: 3 });
   });
 
+  it('merges overrides of the model key by key, whether nested or dotted', () => {
+    const recipe = { modelOverrides: { transformer: { queries: 60, points: 4 } } };
+    const { modelOverrides } = mergeConfig(recipe, { modelOverrides: { 'transformer.queries': 80 } });
+    expect(modelOverrides).toEqual({ transformer: { queries: 80, points: 4 } });
+  });
+
   it('suggests the recipe that was meant', () => {
     expect(() => recipe('smok')).toThrow('unknown recipe "smok", did you mean "smoke"?');
     expect(() => recipe('toString')).toThrow('unknown recipe');

@@ -17,6 +17,8 @@ interface BackboneFamily {
   variants: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** @param settings plain values, checked by the family @param source what messages call them */
   build(settings: Readonly<Record<string, unknown>>, source: string): Backbone;
+  /** @throws UserError that begins with `source` when nothing could be built of the settings */
+  check(settings: Readonly<Record<string, unknown>>, source: string): void;
 }
 
 /** Every family by the name that configurations use. A new backbone is a file and a row here. */
@@ -24,6 +26,7 @@ export const BACKBONES: Readonly<Record<string, BackboneFamily>> = {
   swin: {
     variants: { ...SWIN_VARIANTS },
     build: (settings, source) => new SwinBackbone(swinConfig(settings, source)),
+    check: swinConfig,
   },
 };
 
@@ -35,9 +38,24 @@ export const BACKBONES: Readonly<Record<string, BackboneFamily>> = {
  * @throws UserError for an unknown name or key, or an impossible value
  */
 export function buildBackbone(name: string, settings: Readonly<Record<string, unknown>> = {}): Backbone {
-  for (const [family, { variants, build }] of Object.entries(BACKBONES)) {
-    const variant = name === family ? {} : variants[name];
-    if (variant) return build({ ...variant, ...settings }, `backbone ${name}`);
+  const { family, variant } = find(name);
+  return family.build({ ...variant, ...settings }, `backbone ${name}`);
+}
+
+/** Checks that a backbone can be made of these settings. @throws UserError that begins with `source` */
+export function checkBackbone(
+  name: string,
+  settings: Readonly<Record<string, unknown>>,
+  source: string,
+): void {
+  const { family, variant } = find(name);
+  family.check({ ...variant, ...settings }, source);
+}
+
+function find(name: string): { family: BackboneFamily; variant: Readonly<Record<string, unknown>> } {
+  for (const [own, family] of Object.entries(BACKBONES)) {
+    const variant = name === own ? {} : family.variants[name];
+    if (variant) return { family, variant };
   }
   const known = Object.entries(BACKBONES).flatMap(([family, { variants }]) => [
     family,

@@ -5,46 +5,8 @@ import { MASKED } from '../layers/attention.js';
 import { Embedding, gelu, LayerNorm, Linear, linear } from '../layers/basic.js';
 import { dropout } from '../layers/dropout.js';
 import { Module } from '../module.js';
+import { ROBERTA_DEFAULTS, type RobertaConfig } from './roberta_config.js';
 import type { TextEncoder, TextEncoderOptions, TextFeatures } from './text_encoder.js';
-
-/** The keys of a RoBERTa `config.json` that matter here, by their names there. */
-export interface RobertaConfig {
-  vocab_size: number;
-  hidden_size: number;
-  num_hidden_layers: number;
-  num_attention_heads: number;
-  intermediate_size: number;
-  /** Rows of the position table: two more than a text may have tokens. */
-  max_position_embeddings: number;
-  type_vocab_size: number;
-  layer_norm_eps: number;
-  hidden_act: string;
-  pad_token_id: number;
-  hidden_dropout_prob: number;
-  attention_probs_dropout_prob: number;
-  /** Standard deviation of fresh weights. */
-  initializer_range: number;
-  /** Whether there is a pooler after the last layer. */
-  add_pooling_layer: boolean;
-}
-
-/** roberta-base. Source: Liu et al. 2019. */
-export const ROBERTA_DEFAULTS: RobertaConfig = {
-  vocab_size: 50265,
-  hidden_size: 768,
-  num_hidden_layers: 12,
-  num_attention_heads: 12,
-  intermediate_size: 3072,
-  max_position_embeddings: 514,
-  type_vocab_size: 1,
-  layer_norm_eps: 1e-5,
-  hidden_act: 'gelu',
-  pad_token_id: 1,
-  hidden_dropout_prob: 0.1,
-  attention_probs_dropout_prob: 0.1,
-  initializer_range: 0.02,
-  add_pooling_layer: true,
-};
 
 /** Activations by Hugging Face's names. */
 const ACTIVATIONS: Readonly<Record<string, (x: tf.Tensor) => tf.Tensor>> = {

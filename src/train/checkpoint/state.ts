@@ -2,8 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EXIT_CODES, UserError } from '../../errors.js';
+import { isRecord } from '../../models/config_tree.js';
 import { checkValues } from '../config/check.js';
-import { isRecord } from '../config/fields.js';
 import type { RunConfig } from '../config/schema.js';
 import { type FileSeal, sealOf } from './folder.js';
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { didYouMean, UserError } from '../../errors.js';
-import { accepts, describeField, isRecord } from './fields.js';
+import { isRecord, mergeDeep, nestKeys } from '../../models/config_tree.js';
+import { accepts, describeField } from './fields.js';
 import { CONFIG_KEYS, type ConfigKey, defaultConfig, fieldOf, type RunConfig } from './schema.js';
 
 /** Where a key or value came from, for messages: `run.yaml:12`. */
@@ -52,7 +53,8 @@ export function checkTogether(config: RunConfig): void {
 
 /**
  * The defaults with each layer on top of the one before. Names inside a record are set one by one, so that a recipe's
- * other loss weights survive when a flag sets one of them. A layer that sets `steps` alone undoes an earlier `epochs`.
+ * other loss weights survive when a flag sets one of them; in a tree, `a.b` names `b` in `a`. A layer that sets `steps`
+ * alone undoes an earlier `epochs`.
  */
 export function mergeConfig(...layers: readonly Partial<RunConfig>[]): RunConfig {
   const merged: Record<string, unknown> = { ...defaultConfig() };
@@ -61,7 +63,10 @@ export function mergeConfig(...layers: readonly Partial<RunConfig>[]): RunConfig
     for (const [key, value] of Object.entries(layer)) {
       if (value === undefined) continue;
       const before = merged[key];
-      merged[key] = isRecord(before) && isRecord(value) ? { ...before, ...value } : value;
+      // Only keys of free form are trees: `{ transformer: { queries: 60 } }`.
+      const deep = isConfigKey(key) && fieldOf(key).entries === 'any';
+      if (!isRecord(before) || !isRecord(value)) merged[key] = value;
+      else merged[key] = deep ? mergeDeep(before, nestKeys(value)) : { ...before, ...value };
     }
   }
   return merged as RunConfig;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isRecord } from '../../models/config_tree.js';
 
 /** What a key of the configuration can hold. `null` is allowed where `nullable` says so. */
 export interface Field<T> {
@@ -127,8 +128,4 @@ const KIND_CHECKS: Record<Field<unknown>['kind'], (field: Field<unknown>, value:
 function inRange({ min, max, above }: Field<unknown>, value: number): boolean {
   if (min !== undefined && (above ? value <= min : value < min)) return false;
   return max === undefined || value <= max;
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

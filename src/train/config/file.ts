@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { isMap, isScalar, LineCounter, parseDocument, stringify } from 'yaml';
 import { UserError } from '../../errors.js';
+import { isRecord } from '../../models/config_tree.js';
 import { checkValues } from './check.js';
-import { isRecord } from './fields.js';
 import type { RunConfig } from './schema.js';
 
 /** Reads a YAML or JSON file of configuration keys; see `parseConfig`. */

@@ -31,7 +31,7 @@ export const CONFIG_SCHEMA = {
   modelOverrides: anyByName({
     default: {},
     group: MODEL,
-    help: "Keys of the model's own configuration that differ from the preset",
+    help: "Keys of the model's own configuration that differ from the preset's or the loaded model's (transformer.queries=60)",
   }),
   load: optionalText({
     default: null,
@@ -51,12 +51,12 @@ export const CONFIG_SCHEMA = {
     group: DATA,
     help: 'Datasets to draw from and how often, relative to each other, instead of one dataset',
   }),
-  imageSize: integer({
-    default: 160,
+  imageSize: optionalInteger({
+    default: null,
     min: 32,
     max: 4096,
     group: DATA,
-    help: 'Side of the training pictures in pixels',
+    help: "Side of the training pictures in pixels; null = the model's own",
   }),
   trainSize: integer({
     default: 0,

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+import { didYouMean, EXIT_CODES, UserError } from '../errors.js';
+import { checkBackbone } from './backbones/index.js';
+import type { ModelConfig } from './config.js';
+import { isRecord } from './config_tree.js';
+import { HEAD_KINDS, type MdetrGOptions, QUERY_SOURCES } from './mdetr_g.js';
+import type { PreprocessConfig } from './preprocess.js';
+import { checkTextEncoder } from './text/index.js';
+
+/** What a key may hold. */
+interface Rule {
+  /** In words: `a whole number above 0`. */
+  what: string;
+  accepts(value: unknown): boolean;
+}
+
+const count: Rule = {
+  what: 'a whole number above 0',
+  accepts: (value) => Number.isSafeInteger(value) && (value as number) > 0,
+};
+const flag: Rule = { what: 'true or false', accepts: (value) => typeof value === 'boolean' };
+const text: Rule = { what: 'text', accepts: (value) => typeof value === 'string' && value !== '' };
+const share: Rule = {
+  what: 'a number from 0 to 1',
+  accepts: (value) => typeof value === 'number' && value >= 0 && value <= 1,
+};
+const object: Rule = { what: 'an object', accepts: isRecord };
+const oneOf = (values: readonly string[]): Rule => ({
+  what: `one of ${values.join(', ')}`,
+  accepts: (value) => values.includes(value as string),
+});
+const perChannel = (what: string, fits: (value: number) => boolean): Rule => ({
+  what,
+  accepts: (value) => Array.isArray(value) && value.length === 3 && value.every((v) => fits(v)),
+});
+
+const MODEL: Readonly<Record<keyof ModelConfig, Rule>> = {
+  model_type: oneOf(['mdetr-g']),
+  preset: text,
+  backbone: object,
+  text: object,
+  transformer: object,
+  preprocess: object,
+  imageSize: count,
+  threshold: share,
+};
+
+/** `backbone` and `text`; what `config` may hold is the affair of the part that `name` names. */
+const PART: Readonly<Record<'name' | 'config', Rule>> = { name: text, config: object };
+
+const TRANSFORMER: Readonly<Record<keyof MdetrGOptions, Rule>> = {
+  dModel: { what: 'a multiple of 4', accepts: (value) => count.accepts(value) && Number(value) % 4 === 0 },
+  heads: count,
+  encoderLayers: count,
+  decoderLayers: count,
+  ffn: count,
+  points: count,
+  queries: count,
+  head: oneOf(HEAD_KINDS),
+  querySource: oneOf(QUERY_SOURCES),
+  alignDim: count,
+  slots: { what: 'a whole number from 2 up', accepts: (value) => count.accepts(value) && Number(value) > 1 },
+  textToImage: flag,
+  imageToText: flag,
+};
+
+const PREPROCESS: Readonly<Record<keyof PreprocessConfig, Rule>> = {
+  mean: perChannel('three numbers', Number.isFinite),
+  std: perChannel('three numbers above 0', (v) => Number.isFinite(v) && v > 0),
+  multiple: count,
+};
+
+/** Where a configuration came from and how its faults are reported. */
+export interface ConfigSource {
+  /** File or key that messages begin with. */
+  name: string;
+  /** What to do about a fault. */
+  remedy: string;
+  exitCode: number;
+}
+
+/**
+ * Checks a whole configuration: every key there, none unknown, every value of its kind, sizes that go together.
+ * @throws UserError naming source and key, and the key that was probably meant
+ */
+export function checkModelConfig(value: unknown, source: ConfigSource): ModelConfig {
+  const config = checkKeys(value, MODEL, '', source) as unknown as ModelConfig;
+  checkKeys(config.backbone, PART, 'backbone.', source);
+  checkKeys(config.text, PART, 'text.', source);
+  const { dModel, heads } = checkKeys(config.transformer, TRANSFORMER, 'transformer.', source);
+  checkKeys(config.preprocess, PREPROCESS, 'preprocess.', source);
+  if (Number(dModel) % Number(heads) !== 0) {
+    fail(source, `transformer.heads is ${heads}, which does not divide transformer.dModel, ${dModel}`);
+  }
+  try {
+    checkBackbone(config.backbone.name, { ...config.backbone.config }, `${source.name}: backbone.config`);
+    checkTextEncoder(config.text.name, { ...config.text.config }, `${source.name}: text.config`);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(error.message, source.exitCode, { cause: error });
+  }
+  return config;
+}
+
+/** Checks a parsed `config.json`. @param path named in the error */
+export function parseModelConfig(value: unknown, path: string): ModelConfig {
+  if (!isRecord(value) || value.model_type !== 'mdetr-g') {
+    const what = isRecord(value)
+      ? `model_type is ${JSON.stringify(value.model_type)}, expected "mdetr-g"`
+      : 'it holds no JSON object';
+    throw new UserError(
+      `${path} is not the configuration of a tfgeo model: ${what}. Was the folder written by tfgeo?`,
+      EXIT_CODES.checkpoint,
+    );
+  }
+  return checkModelConfig(value, {
+    name: path,
+    remedy: 'correct it, or copy the model folder again',
+    exitCode: EXIT_CODES.checkpoint,
+  });
+}
+
+function checkKeys(
+  value: unknown,
+  rules: Readonly<Record<string, Rule>>,
+  prefix: string,
+  source: ConfigSource,
+): Record<string, unknown> {
+  const record = value as Record<string, unknown>;
+  const known = Object.keys(rules);
+  for (const key of Object.keys(record)) {
+    if (known.includes(key)) continue;
+    const near = didYouMean(key, known);
+    fail(source, `unknown key "${prefix}${key}"${near ? `, did you mean "${prefix}${near}"?` : ''}`);
+  }
+  for (const [key, rule] of Object.entries(rules)) {
+    if (record[key] === undefined) fail(source, `"${prefix}${key}" is missing`);
+    if (rule.accepts(record[key])) continue;
+    fail(source, `${prefix}${key} must be ${rule.what}, but it is ${JSON.stringify(record[key])}`);
+  }
+  return record;
+}
+
+function fail({ name, remedy, exitCode }: ConfigSource, what: string): never {
+  throw new UserError(`${name}: ${what}${what.endsWith('?') ? ' ' : '; '}${remedy}`, exitCode);
+}
