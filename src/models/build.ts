@@ -5,6 +5,9 @@ import { seedInitialisers } from './init.js';
 import { MdetrG } from './mdetr_g.js';
 import { buildTextEncoder } from './text/index.js';
 
+/** Detectors drop nothing in training unless their configuration says so; published text encoders do. */
+const NO_DROPOUT = { hidden_dropout_prob: 0, attention_probs_dropout_prob: 0 };
+
 /**
  * A detector with fresh weights.
  * @param config from `preset(name)` or a model folder's `config.json`
@@ -13,6 +16,6 @@ import { buildTextEncoder } from './text/index.js';
 export function buildModel(config: ModelConfig, seed = 0): MdetrG {
   seedInitialisers(seed);
   const backbone = buildBackbone(config.backbone.name, { ...config.backbone.config });
-  const text = buildTextEncoder(config.text.name, { ...config.text.config });
+  const text = buildTextEncoder(config.text.name, { ...NO_DROPOUT, ...config.text.config });
   return new MdetrG(backbone, text, config.transformer);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
+import type { Random } from '../random.js';
 import type { Backbone } from './backbones/index.js';
 import { DeformableDecoder } from './deformable_decoder.js';
 import { DeformableEncoder, type LevelSequence, type TextSequence } from './deformable_encoder.js';
@@ -132,18 +133,27 @@ export class MdetrG extends Module {
 
   /**
    * @param wordMask `[batch, tokens]`, 1 = a token that may be answered to
+   * @param options.random draws what backbone and text encoder drop in training, where their settings say so
    * @param options.denoising extra queries for training; they follow the others in the stacked outputs
    * @param options.intermediates also return named inner values
    */
   forward(
     input: DetectorInput,
     wordMask: WordMask,
-    options: { training?: boolean; denoising?: DenoisingQueries | null; intermediates?: boolean } = {},
+    options: {
+      training?: boolean;
+      random?: Random;
+      denoising?: DenoisingQueries | null;
+      intermediates?: boolean;
+    } = {},
   ): MdetrGOutput {
-    const training = options.training ?? false;
-    const maps = this.backbone.forward(input.pixels, { training }).levels;
+    const mode = {
+      training: options.training ?? false,
+      ...(options.random ? { random: options.random } : {}),
+    };
+    const maps = this.backbone.forward(input.pixels, mode).levels;
     const image = this.inputProj.forward(maps, input.pixelMask);
-    const features = this.textEncoder.encode(input.inputIds, input.textMask, { training });
+    const features = this.textEncoder.encode(input.inputIds, input.textMask, mode);
     const text: TextSequence = {
       tokens: this.resizer.forward(features) as tf.Tensor3D,
       mask: input.textMask,

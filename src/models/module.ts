@@ -93,10 +93,9 @@ export abstract class Module {
     return count;
   }
 
-  /** Frees every variable. The module is unusable afterwards. */
+  /** Frees every variable, and what else a module and its parts keep. The module is unusable afterwards. */
   dispose(): void {
-    for (const { variable } of this.namedParameters().values()) {
-      if (!variable.isDisposed) variable.dispose();
-    }
+    for (const { variable } of this.ownParameters.values()) if (!variable.isDisposed) variable.dispose();
+    for (const module of this.childModules.values()) module.dispose();
   }
 }

@@ -120,7 +120,7 @@ it('keeps noised queries from changing what the others predict', () => {
     const total = 7 + 2 * slots;
     const denoising = {
       references: tf.fill([2, 2 * slots, 4], 0.4) as tf.Tensor3D,
-      bias: tf.tensor4d(groupBias(7, slots), [1, 1, total, total]),
+      bias: tf.tensor4d(groupBias(7, slots, 2), [1, 1, total, total]),
     };
     const noised = model.forward(input, input.wordMask, { denoising });
     expect(noised.stackedBoxes.shape).toEqual([2, 2, total, 4]);

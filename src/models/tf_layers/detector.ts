@@ -19,7 +19,7 @@ function configOf(settings: LayerSettings): ModelConfig {
 const MDETR_G: LayerKind<MdetrG> = {
   className: 'MdetrG',
   build: (settings) => buildModel(configOf(settings)),
-  call: (module, [pixels, ids, textMask, wordMask], { training }) => {
+  call: (module, [pixels, ids, textMask, wordMask], { training, random }) => {
     const output = module.forward(
       {
         pixels: pixels as tf.Tensor4D,
@@ -28,7 +28,7 @@ const MDETR_G: LayerKind<MdetrG> = {
         textMask: textMask as tf.Tensor2D,
       },
       wordMask as tf.Tensor2D,
-      { training },
+      { training, random },
     );
     return [output.pred_logits, output.pred_boxes];
   },

@@ -168,7 +168,7 @@ export const CONFIG_SCHEMA = {
     default: {},
     min: 0,
     group: LOSSES,
-    help: "Weights of the losses that differ from the model's own",
+    help: "Weights of the losses that differ from the model's own, by name (tokens, bbox, giou, ...)",
   }),
   auxWeight: number({
     default: 1,
@@ -180,7 +180,7 @@ export const CONFIG_SCHEMA = {
     default: 1,
     min: 0,
     group: LOSSES,
-    help: 'Weight of the dense loss on encoder tokens; 0 = none',
+    help: 'Weight of the dense loss on encoder tokens (head token-sigmoid); 0 = none',
   }),
   denseTokens: integer({
     default: 5,
@@ -193,21 +193,22 @@ export const CONFIG_SCHEMA = {
     default: 1,
     min: 0,
     group: LOSSES,
-    help: 'Weight of the denoising loss; 0 = none',
+    help: 'Weight of the denoising loss (head token-sigmoid); 0 = none',
   }),
   denoisingGroups: integer({
     default: 2,
     min: 1,
     max: 100,
     group: LOSSES,
-    help: 'Groups of noised boxes given to the decoder in the denoising loss',
+    help: 'Noised copies of each box given to the decoder: one to mend, one to refuse, and so on by turns',
   }),
   denoisingNoise: number({
     default: 0.4,
     min: 0,
+    above: true,
     max: 1,
     group: LOSSES,
-    help: "Size of the noise on a denoising box, as a part of the box's size",
+    help: 'How far boxes to mend are moved, in halves of their size; those to refuse go two to four times as far',
   }),
 
   // ---- Run ----

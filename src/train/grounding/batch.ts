@@ -6,7 +6,7 @@ import { type Encoding, tokensOfSpans } from '../../models/text/index.js';
 import type { PaddedTargets } from '../../models/types.js';
 import type { Random } from '../../random.js';
 import type { Sample } from '../data/types.js';
-import { groupBias, noiseBoxes } from './denoising.js';
+import { type DenoisingOptions, groupBias, isNear, noiseBoxes } from './denoising.js';
 import { assignDense } from './dense_targets.js';
 
 /** What image tokens should propose: `[batch, S, tokens]`, `[batch, S, 4]`, `[batch, S]`. */
@@ -31,7 +31,10 @@ export interface TargetOptions {
   spatialShapes: [number, number][];
   /** Queries beside the denoising ones. */
   queries: number;
-  denoising: boolean;
+  /** Image tokens that each object teaches. */
+  denseTokens: number;
+  /** How boxes are noised; null = no denoising. */
+  denoising: DenoisingOptions | null;
 }
 
 /** Stands where there is no box: harmless to every box loss. */
@@ -49,8 +52,10 @@ export function buildTargets(
   const slots = roundUp(Math.max(1, ...items.map((item) => item.boxes.length / 4)), 4);
   return {
     referred: referredTargets(items, tokens),
-    dense: denseTargets(items, tokens, options.spatialShapes),
-    denoising: options.denoising ? denoisingTargets(items, tokens, slots, options.queries, random) : null,
+    dense: denseTargets(items, tokens, options),
+    denoising: options.denoising
+      ? denoisingTargets(items, tokens, slots, options.queries, options.denoising, random)
+      : null,
   };
 }
 
@@ -134,9 +139,13 @@ function rowTargets(
   };
 }
 
-function denseTargets(items: Item[], tokens: number, shapes: [number, number][]): RowTargets {
-  const rows = shapes.reduce((sum, [h, w]) => sum + h * w, 0);
-  const assigned = items.map((item) => assignDense(item.boxes, shapes).object);
+function denseTargets(
+  items: Item[],
+  tokens: number,
+  { spatialShapes, denseTokens }: TargetOptions,
+): RowTargets {
+  const rows = spatialShapes.reduce((sum, [h, w]) => sum + h * w, 0);
+  const assigned = items.map((item) => assignDense(item.boxes, spatialShapes, denseTokens).object);
   return rowTargets(items, tokens, rows, (i, r) => assigned[i]![r]!);
 }
 
@@ -145,18 +154,24 @@ function denoisingTargets(
   tokens: number,
   slots: number,
   queries: number,
+  options: DenoisingOptions,
   random: Random,
 ): RowTargets & { queries: DenoisingQueries } {
-  const rows = 2 * slots;
-  const targets = rowTargets(items, tokens, rows, (i, r) =>
-    r < slots && r < items[i]!.boxes.length / 4 ? r : -1,
-  );
+  const { groups } = options;
+  const rows = groups * slots;
+  const targets = rowTargets(items, tokens, rows, (i, r) => {
+    const object = r % slots;
+    return isNear(Math.floor(r / slots)) && object < items[i]!.boxes.length / 4 ? object : -1;
+  });
   const references = new Float32Array(items.length * rows * 4);
   const used = new Float32Array(items.length * rows);
   items.forEach((item, i) => {
-    references.set(noiseBoxes(item.boxes, slots, random), i * rows * 4);
+    references.set(noiseBoxes(item.boxes, slots, options, random), i * rows * 4);
     const objects = item.boxes.length / 4;
-    for (const group of [0, slots]) used.fill(1, i * rows + group, i * rows + group + objects);
+    for (let group = 0; group < groups; group++) {
+      const first = i * rows + group * slots;
+      used.fill(1, first, first + objects);
+    }
   });
   targets.rowMask.dispose();
   const total = queries + rows;
@@ -165,7 +180,7 @@ function denoisingTargets(
     rowMask: tf.tensor2d(used, [items.length, rows]),
     queries: {
       references: tf.tensor3d(references, [items.length, rows, 4]),
-      bias: tf.tensor4d(groupBias(queries, slots), [1, 1, total, total]),
+      bias: tf.tensor4d(groupBias(queries, slots, groups), [1, 1, total, total]),
     },
   };
 }

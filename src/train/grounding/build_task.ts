@@ -10,7 +10,7 @@ import { Tokenizer } from '../../models/text/index.js';
 import type { RunConfig } from '../config/schema.js';
 import { openDataset } from '../data/index.js';
 import type { Dataset } from '../data/types.js';
-import { DEFAULT_WEIGHTS, type GroundingWeights } from './criterion.js';
+import { buildLosses } from './losses.js';
 import { GroundingTask, type WeightedDataset } from './task.js';
 
 interface ModelParts {
@@ -30,8 +30,7 @@ export async function buildGroundingTask(config: RunConfig): Promise<GroundingTa
     train: await trainingSets(config, imageSize),
     evaluation: await evaluationSet(config, imageSize),
     batchSize: config.batchSize,
-    weights: lossWeights(config),
-    denoising: config.denoisingWeight > 0,
+    losses: buildLosses(parts.config.transformer.head, config),
   });
 }
 
@@ -79,13 +78,4 @@ function open(
     ...(length > 0 ? { length } : {}),
     ...(config.dataPath === null ? {} : { path: config.dataPath }),
   });
-}
-
-function lossWeights(config: RunConfig): GroundingWeights {
-  return {
-    ...DEFAULT_WEIGHTS,
-    dense: config.denseWeight,
-    denoising: config.denoisingWeight,
-    ...(config.lossWeights as Partial<GroundingWeights>),
-  };
 }

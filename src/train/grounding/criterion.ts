@@ -7,18 +7,17 @@ import { boxLosses, type MatcherOptions, match, sigmoidFocal } from '../losses/i
 import type { TaskLoss } from '../task.js';
 import { EMPTY_BOX, type GroundingTargets, type RowTargets } from './batch.js';
 
-export interface GroundingWeights {
-  /** Focal loss on tokens. */
-  tokens: number;
-  bbox: number;
-  giou: number;
+/** Weights of the losses: focal on tokens, L1 and generalised IoU on boxes. */
+export const TOKEN_SIGMOID_WEIGHTS = { tokens: 4, bbox: 5, giou: 2 };
+
+export interface GroundingWeights extends Readonly<typeof TOKEN_SIGMOID_WEIGHTS> {
+  /** Share of the losses on earlier decoder layers. */
+  aux: number;
   /** Share of the loss on all image tokens ("dense"). */
   dense: number;
   /** Share of the loss on noised boxes. */
   denoising: number;
 }
-
-export const DEFAULT_WEIGHTS: GroundingWeights = { tokens: 4, bbox: 5, giou: 2, dense: 1, denoising: 1 };
 
 /** Costs of the matcher: token, L1, generalised IoU. */
 const MATCHER: MatcherOptions = { classCost: 'focal-token', class: 2, bbox: 5, giou: 2 };
@@ -32,6 +31,7 @@ interface Rows {
   boxes: tf.Tensor2D;
   targets: { tokens: tf.Tensor2D; boxes: tf.Tensor2D; boxMask: tf.Tensor1D; rowMask: tf.Tensor1D };
   weight: number;
+  batch: number;
   /** How often the same object is counted on purpose (once per decoder layer): the loss is their sum. */
   layers: number;
 }
@@ -78,6 +78,7 @@ function matchedRows(output: MdetrGOutput, targets: GroundingTargets): Rows {
       rowMask: tf.ones([n]),
     },
     weight: 1,
+    batch,
     layers,
   };
 }
@@ -123,6 +124,7 @@ function denoisingRows(output: MdetrGOutput, denoising: RowTargets, weight: numb
       rowMask: repeat(denoising.rowMask) as tf.Tensor1D,
     },
     weight,
+    batch,
     layers,
   };
 }
@@ -142,6 +144,7 @@ function denseRows(output: MdetrGOutput, dense: RowTargets, weight: number): Row
       rowMask: dense.rowMask.reshape([n]),
     },
     weight,
+    batch,
     layers: 1,
   };
 }
@@ -181,7 +184,7 @@ function total(
   weights: GroundingWeights,
 ): TaskLoss {
   const coefficients = noGrad(() => {
-    const perGroup = groups.map((group) => normalisers(group));
+    const perGroup = groups.map((group) => normalisers(group, weights.aux));
     return {
       focal: tf.concat(perGroup.map((c) => c.focal)),
       box: tf.concat(perGroup.map((c) => c.box)),
@@ -200,13 +203,21 @@ function total(
   return { total: loss, parts };
 }
 
-/** What each row's focal and box loss is multiplied with: `[n]` each. */
-function normalisers(group: Rows): { focal: tf.Tensor; box: tf.Tensor } {
+/** What each row's focal and box loss is multiplied with: `[n]` each. @param aux share of earlier decoder layers */
+function normalisers(group: Rows, aux: number): { focal: tf.Tensor; box: tf.Tensor } {
   const scale = (count: tf.Tensor) => tf.div(group.weight * group.layers, tf.maximum(count, group.layers));
   const positive = tf.sum(group.targets.tokens);
   const boxes = tf.sum(group.targets.boxMask);
-  return {
-    focal: tf.mul(group.targets.rowMask, scale(positive)),
-    box: tf.mul(group.targets.boxMask, scale(boxes)),
-  };
+  const focal = tf.mul(group.targets.rowMask, scale(positive));
+  const box = tf.mul(group.targets.boxMask, scale(boxes));
+  if (aux === 1 || group.layers === 1) return { focal, box };
+  const shares = layerShares(group, aux);
+  return { focal: tf.mul(focal, shares), box: tf.mul(box, shares) };
+}
+
+/** 1 for rows of the last decoder layer, `aux` for the others: `[n]`, in the order batch, layer, row. */
+function layerShares({ batch, layers, logits }: Rows, aux: number): tf.Tensor {
+  const shares = Array.from({ length: layers }, (_, i) => (i < layers - 1 ? aux : 1));
+  const perLayer = logits.shape[0] / batch / layers;
+  return tf.tile(tf.tensor(shares, [1, layers, 1]), [batch, 1, perLayer]).reshape([-1]);
 }

@@ -1,26 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
-
 import { MASKED } from '../../models/layers/attention.js';
 import type { Random } from '../../random.js';
 
-/** How far boxes are moved, in units of half their size: near ones must be mended, far ones refused. */
-const NEAR = 0.4;
-const FAR: readonly [number, number] = [0.8, 1.6];
+/** How boxes are noised for the decoder to mend or to refuse. */
+export interface DenoisingOptions {
+  /** Copies of each box, near and far ones by turns: near, far, near, ... */
+  groups: number;
+  /** How far near copies are moved at most, in units of half the box's size; far ones go two to four times as far. */
+  noise: number;
+}
+
+/** Whether the copies of a group must be mended (near ones) or refused (far ones). */
+export function isNear(group: number): boolean {
+  return group % 2 === 0;
+}
 
 /**
- * Noised copies of a picture's boxes: one near and one far copy of each (Li et al. 2022, DN-DETR; Zhang et al. 2022, DINO,
- * has the far ones as negatives).
+ * Noised copies of a picture's boxes (Li et al. 2022, DN-DETR; Zhang et al. 2022, DINO, has the far ones as negatives).
  * @param boxes `[objects * 4]`, (cx, cy, w, h) in [0, 1]
  * @param slots objects that fit; the rest of the result stays at a harmless box
- * @returns `[2 * slots * 4]`: near copies, then far copies
+ * @returns `[groups * slots * 4]`, group after group
  */
-export function noiseBoxes(boxes: Float32Array, slots: number, random: Random): Float32Array {
-  const result = new Float32Array(2 * slots * 4);
-  for (let i = 0; i < 2 * slots; i++) result.set([0.5, 0.5, 0.1, 0.1], 4 * i);
+export function noiseBoxes(
+  boxes: Float32Array,
+  slots: number,
+  { groups, noise }: DenoisingOptions,
+  random: Random,
+): Float32Array {
+  const result = new Float32Array(groups * slots * 4);
+  for (let i = 0; i < groups * slots; i++) result.set([0.5, 0.5, 0.1, 0.1], 4 * i);
   for (let o = 0; o < boxes.length / 4; o++) {
     const box = Array.from(boxes.subarray(4 * o, 4 * o + 4)) as [number, number, number, number];
-    result.set(moved(box, random, 0, NEAR), 4 * o);
-    result.set(moved(box, random, FAR[0], FAR[1]), 4 * (slots + o));
+    for (let group = 0; group < groups; group++) {
+      const [low, high] = isNear(group) ? [0, noise] : [2 * noise, 4 * noise];
+      result.set(moved(box, random, low, high), 4 * (group * slots + o));
+    }
   }
   return result;
 }
@@ -43,16 +57,16 @@ function moved(
 }
 
 /**
- * Scores that keep the groups apart: matched queries, near copies and far copies each see only their own group, so no
- * query can read a true box from a noised one.
- * @returns `[(queries + 2 slots)^2]`, row-major
+ * Scores that keep the groups apart: matched queries and each group of copies see only their own, so no query can read a
+ * true box from a noised one.
+ * @returns `[(queries + groups * slots)^2]`, row-major
  */
-export function groupBias(queries: number, slots: number): Float32Array {
-  const total = queries + 2 * slots;
-  const group = (i: number) => (i < queries ? 0 : i < queries + slots ? 1 : 2);
+export function groupBias(queries: number, slots: number, groups: number): Float32Array {
+  const total = queries + groups * slots;
+  const groupOf = (i: number) => (i < queries ? -1 : Math.floor((i - queries) / slots));
   const bias = new Float32Array(total * total);
   for (let i = 0; i < total; i++) {
-    for (let j = 0; j < total; j++) if (group(i) !== group(j)) bias[i * total + j] = MASKED;
+    for (let j = 0; j < total; j++) if (groupOf(i) !== groupOf(j)) bias[i * total + j] = MASKED;
   }
   return bias;
 }

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { tokenCentres } from '../../models/deformable_encoder.js';
 
-/** How many image tokens each object teaches. */
-const TOKENS_PER_OBJECT = 5;
-
 /** What image tokens should propose; rows follow the level sequence. */
 export interface DenseTargets {
   /** `[S]`: index of the object a token answers for, or -1. */
@@ -17,11 +14,13 @@ export interface DenseTargets {
  *
  * @param boxes `[objects * 4]`, (cx, cy, w, h) in [0, 1]
  * @param spatialShapes (H, W) of each level
+ * @param tokensPerObject how many image tokens each object teaches
  * @param anchorSide side of the box that stands at a token of the finest level
  */
 export function assignDense(
   boxes: Float32Array,
   spatialShapes: readonly (readonly [number, number])[],
+  tokensPerObject: number,
   anchorSide = 0.05,
 ): DenseTargets {
   const centres = tokenCentres(spatialShapes);
@@ -31,7 +30,7 @@ export function assignDense(
   const best = new Float32Array(count).fill(Number.POSITIVE_INFINITY);
   for (let o = 0; o < boxes.length / 4; o++) {
     const box = boxes.subarray(4 * o, 4 * o + 4) as unknown as ArrayLike<number>;
-    for (const [token, cost] of nearestTokens(box, centres, sides)) {
+    for (const [token, cost] of nearestTokens(box, centres, sides, tokensPerObject)) {
       if (cost >= best[token]!) continue;
       best[token] = cost;
       object[token] = o;
@@ -56,6 +55,7 @@ function nearestTokens(
   box: ArrayLike<number>,
   centres: Float32Array,
   sides: Float32Array,
+  count: number,
 ): [token: number, cost: number][] {
   const size = Math.max(Math.sqrt(box[2]! * box[3]!), 1e-3);
   const found: [number, number][] = [];
@@ -65,10 +65,10 @@ function nearestTokens(
     const dx = (centres[2 * s]! - box[0]!) / side;
     const dy = (centres[2 * s + 1]! - box[1]!) / side;
     const cost = Math.hypot(dx, dy) + Math.abs(Math.log2(size / (2 * side)));
-    if (found.length === TOKENS_PER_OBJECT && cost >= worst) continue;
+    if (found.length === count && cost >= worst) continue;
     found.push([s, cost]);
     found.sort((a, b) => a[1] - b[1]);
-    if (found.length > TOKENS_PER_OBJECT) found.pop();
+    if (found.length > count) found.pop();
     worst = found.at(-1)![1];
   }
   return found;

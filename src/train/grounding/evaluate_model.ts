@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { loadModelFolder } from '../../models/model_folder.js';
+import { defaultConfig } from '../config/schema.js';
 import { openDataset } from '../data/index.js';
-import { DEFAULT_WEIGHTS } from './criterion.js';
+import { buildLosses } from './losses.js';
 import { type GroundingEvaluation, GroundingTask } from './task.js';
 
 export interface EvaluationRequest {
@@ -33,8 +34,7 @@ export async function evaluateModel(
     train: [],
     evaluation,
     batchSize: 1,
-    weights: DEFAULT_WEIGHTS,
-    denoising: false,
+    losses: buildLosses(loaded.config.transformer.head, defaultConfig()),
   });
   try {
     const limit = request.limit > 0 ? request.limit : evaluation.length;

@@ -5,11 +5,21 @@ import type { PaddedTargets } from '../../models/types.js';
 import { SetCriterion } from '../losses/index.js';
 import type { TaskLoss } from '../task.js';
 
-/** MDETR's losses with MDETR-G's masking of padded tokens. */
-const CRITERION = new SetCriterion({
-  losses: ['soft_token', 'boxes', 'contrastive_align'],
-  maskPadding: true,
-});
+/** Weights of the losses. */
+export const SOFT_TOKEN_WEIGHTS = { ce: 1, bbox: 5, giou: 2, contrastive_align: 1 };
+
+/**
+ * MDETR's losses with MDETR-G's masking of padded tokens.
+ * @param auxWeight weight of the earlier decoder layers
+ */
+export function softTokenCriterion(weights: typeof SOFT_TOKEN_WEIGHTS, auxWeight: number): SetCriterion {
+  return new SetCriterion({
+    losses: ['soft_token', 'boxes', 'contrastive_align'],
+    weights: Object.fromEntries(Object.entries(weights).map(([name, weight]) => [`loss_${name}`, weight])),
+    auxWeight,
+    maskPadding: true,
+  });
+}
 
 /**
  * Loss of the soft-token head: soft-token prediction, boxes and contrastive alignment with learned temperature.
@@ -17,6 +27,7 @@ const CRITERION = new SetCriterion({
  * @param textMask `[batch, tokens]`, 1 = real
  */
 export function softTokenLoss(
+  criterion: SetCriterion,
   output: MdetrGOutput,
   referred: PaddedTargets,
   textMask: tf.Tensor2D,
@@ -28,7 +39,7 @@ export function softTokenLoss(
     [0, 0],
     [0, slots - tokens],
   ]) as tf.Tensor3D;
-  const { total, parts } = CRITERION.compute(
+  const { total, parts } = criterion.compute(
     output,
     { ...referred, positiveMap },
     { tokenMask: textMask, temperature: output.tau, alignMap: referred.positiveMap },

@@ -9,14 +9,13 @@ import type { MdetrG } from '../../models/mdetr_g.js';
 import { disposeBatch, type PreparedBatch, prepareBatch } from '../../models/preprocess.js';
 import type { Tokenizer } from '../../models/text/index.js';
 import type { Detection } from '../../models/types.js';
-import type { Random } from '../../random.js';
+import { Random } from '../../random.js';
 import { drawOverlay } from '../../viz/overlay.js';
 import type { Dataset, Sample } from '../data/types.js';
 import { evaluateGrounded, type GroundedFigures, type GroundedSample } from '../evaluators/phrases.js';
 import type { Figures, TaskLoss, TrainTask } from '../task.js';
 import { buildTargets, disposeTargets, type GroundingTargets } from './batch.js';
-import { type GroundingWeights, groundingLoss } from './criterion.js';
-import { softTokenLoss } from './soft_token_loss.js';
+import type { GroundingLosses } from './losses.js';
 
 /** A training set and how often it is drawn from, relative to the others. */
 export interface WeightedDataset {
@@ -33,8 +32,7 @@ export interface GroundingTaskOptions {
   train: WeightedDataset[];
   evaluation: Dataset;
   batchSize: number;
-  weights: GroundingWeights;
-  denoising: boolean;
+  losses: GroundingLosses;
 }
 
 /** What a training step is given. */
@@ -42,6 +40,8 @@ export interface GroundingBatch {
   samples: Sample[];
   input: PreparedBatch;
   targets: GroundingTargets;
+  /** Decides what is dropped in the step, where the model drops anything. */
+  dropoutSeed: number;
 }
 
 /** Figures for the model's own sentences, and for the same pictures with another picture's sentence. */
@@ -112,12 +112,11 @@ export class GroundingTask implements TrainTask<GroundingBatch> {
       {
         spatialShapes: this.model.spatialShapes(input.width, input.height),
         queries: this.model.options.queries,
-        // MDETR's head has a "no object" slot and no use for noised boxes.
-        denoising: this.options.denoising && this.model.options.head === 'token-sigmoid',
+        ...this.options.losses.targets,
       },
       random,
     );
-    return { samples, input, targets };
+    return { samples, input, targets, dropoutSeed: random.uint32() };
   }
 
   private draw(random: Random): WeightedDataset {
@@ -140,12 +139,13 @@ export class GroundingTask implements TrainTask<GroundingBatch> {
     );
   }
 
-  loss({ input, targets }: GroundingBatch): TaskLoss {
-    const denoising = targets.denoising?.queries ?? null;
-    const output = this.model.forward(input, input.wordMask, { training: true, denoising });
-    if (this.model.options.head === 'soft-token')
-      return softTokenLoss(output, targets.referred, input.textMask);
-    return groundingLoss(output, targets, input.wordMask, this.options.weights);
+  loss({ input, targets, dropoutSeed }: GroundingBatch): TaskLoss {
+    const output = this.model.forward(input, input.wordMask, {
+      training: true,
+      random: new Random(dropoutSeed),
+      denoising: targets.denoising?.queries ?? null,
+    });
+    return this.options.losses.compute(output, targets, input);
   }
 
   sampleIds({ samples }: GroundingBatch): string[] {

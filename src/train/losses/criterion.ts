@@ -21,6 +21,8 @@ export interface CriterionOptions {
   losses: readonly LossName[];
   /** Weight of each key in the total; keys without a weight are reported only. */
   weights: Readonly<Record<string, number>>;
+  /** What losses of earlier decoder layers count, relative to the last one's. */
+  auxWeight: number;
   matcher: MatcherOptions;
   /** Weight of unmatched queries in `soft_token`. */
   eosCoef: number;
@@ -61,6 +63,7 @@ export const LOSS_NAMES = Object.keys(LOSSES) as LossName[];
 export const criterionDefaults: CriterionOptions = {
   losses: ['soft_token', 'boxes', 'contrastive_align', 'cardinality'],
   weights: { loss_ce: 1, loss_bbox: 5, loss_giou: 2, loss_contrastive_align: 1, loss_isfinal: 1 },
+  auxWeight: 1,
   matcher: { classCost: 'softmax-token', class: 1, bbox: 5, giou: 2 },
   eosCoef: 0.1,
   focal: FOCAL_DEFAULTS,
@@ -108,9 +111,17 @@ export class SetCriterion {
     const weighted: tf.Tensor[] = [];
     for (const [key, value] of Object.entries(values)) {
       const weight = this.options.weights[key] ?? 0;
-      if (weight !== 0) weighted.push(tf.mul(value, weight));
+      if (weight !== 0) weighted.push(tf.mul(this.byLayer(value), weight));
     }
     return (weighted.length > 0 ? tf.sum(tf.concat(weighted, 0)) : tf.scalar(0)) as tf.Scalar;
+  }
+
+  /** Values of earlier layers at their share. @param value `[layers]` */
+  private byLayer(value: tf.Tensor1D): tf.Tensor {
+    const { auxWeight } = this.options;
+    if (auxWeight === 1 || value.size === 1) return value;
+    const shares = Array.from({ length: value.size }, (_, i) => (i < value.size - 1 ? auxWeight : 1));
+    return tf.mul(value, tf.tensor1d(shares));
   }
 }
 

@@ -21,7 +21,7 @@ beforeAll(async () => {
 /** Every target of one sample as plain numbers. */
 function targetsOf(sample: Sample) {
   const input = prepare([sample]);
-  const options = { spatialShapes: SHAPES, queries: 3, denoising: true };
+  const options = { spatialShapes: SHAPES, queries: 3, denseTokens: 5, denoising: { groups: 2, noise: 0.4 } };
   const targets = buildTargets([sample], input, options, new Random(1));
   const values = (x: tf.Tensor) => Array.from(x.dataSync());
   const { referred, dense, denoising } = targets;
