@@ -39,6 +39,8 @@ export const inspect: Command = {
     const dataset = await openDataset(format ?? data, {
       ...(named ? {} : { path: data }),
       ...(split === undefined ? {} : { split }),
+      // The report names them all.
+      say: () => undefined,
     });
     const report = await inspectDataset(dataset, limit > 0 ? { limit } : {});
     process.stdout.write(flags.json ? `${JSON.stringify(report, null, 2)}\n` : `${formatReport(report)}\n`);

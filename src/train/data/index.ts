@@ -24,7 +24,12 @@ export interface OpenDatasetOptions {
   augment?: boolean;
   /** Refuse a set with bad records instead of leaving them out. */
   strict?: boolean;
+  /** Receives a line for each bad record, the first few of them; default: stderr. */
+  say?: (line: string) => void;
 }
+
+/** So many bad records are named; the rest are counted. */
+const NAMED_PROBLEMS = 5;
 
 /** A dataset that may know what was wrong with its files. */
 export type OpenedDataset = Dataset & { problems?: DataProblems };
@@ -98,7 +103,7 @@ function pick({ strict, augment }: OpenDatasetOptions): { strict?: boolean; augm
 }
 
 /**
- * Opens a data set by the name of its format.
+ * Opens a data set by the name of its format. Bad records are left out, or mended, with a line that names file and record.
  *
  * @throws UserError for an unknown name or split, a missing path, or files that cannot be used
  */
@@ -122,6 +127,7 @@ export async function openDataset(name: string, options: OpenDatasetOptions = {}
     );
   }
   const dataset = await format.open(options);
+  reportProblems(dataset, options.say ?? ((line) => process.stderr.write(`tfgeo: ${line}\n`)));
   if (dataset.length === 0) {
     throw new UserError(
       `${dataset.name}: holds no usable picture; run tfgeo-train inspect on it`,
@@ -129,6 +135,16 @@ export async function openDataset(name: string, options: OpenDatasetOptions = {}
     );
   }
   return dataset;
+}
+
+function reportProblems({ name, problems }: OpenedDataset, say: (line: string) => void): void {
+  const lines = [
+    ...(problems?.errors ?? []).map((line) => `left out: ${line}`),
+    ...(problems?.warnings ?? []).map((line) => `warning: ${line}`),
+  ];
+  for (const line of lines.slice(0, NAMED_PROBLEMS)) say(line);
+  const rest = lines.length - NAMED_PROBLEMS;
+  if (rest > 0) say(`${name}: ${rest} more such records; tfgeo-train inspect lists them all`);
 }
 
 /** The format that a path looks like: `.json` is COCO, `.xml` or a folder VOC; null when it cannot be told. */

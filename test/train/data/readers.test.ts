@@ -268,6 +268,25 @@ describe('registry', () => {
   });
 });
 
+describe('records that are left out', () => {
+  it('are named when the set is opened, the first few of them', async () => {
+    const path = join(folder, 'many_bad.json');
+    const annotations = Array.from({ length: 8 }, (_, i) => ({
+      id: i + 1,
+      image_id: 1,
+      category_id: 3,
+      bbox: [5, 5, 10, i === 0 ? 10 : 0],
+    }));
+    const images = [{ id: 1, file_name: 'a.png', width: 60, height: 40 }];
+    await writeFile(path, JSON.stringify({ images, categories: [{ id: 3, name: 'ship' }], annotations }));
+    const lines: string[] = [];
+    await openDataset('coco', { path, say: (line) => lines.push(line) });
+    expect(lines).toHaveLength(6);
+    expect(lines[0]).toMatch(/^left out: .*many_bad\.json, .*id 2.* has no area; correct or remove/);
+    expect(lines[5]).toMatch(/2 more such records; tfgeo-train inspect/);
+  });
+});
+
 describe('inspectDataset', () => {
   it('counts, measures in pixels and metres, and lists what is bad', async () => {
     const path = join(folder, 'inspect.json');
@@ -288,7 +307,7 @@ describe('inspectDataset', () => {
         ],
       }),
     );
-    const report = await inspectDataset(await openDataset('coco', { path }));
+    const report = await inspectDataset(await openDataset('coco', { path, say: () => {} }));
     expect(report).toMatchObject({
       images: 2,
       boxes: 2,
