@@ -29,6 +29,8 @@ export interface DetectOptions {
   scale?: number;
   /** Tiles looked at together. Default 4. */
   batch?: number;
+  /** Reference system of a picture that has a position but names none, e.g. `EPSG:32617`. */
+  crs?: string;
   /** Bands shown as red, green and blue, counted from 0. */
   bands?: readonly number[];
   /** Called after every batch of tiles. */
@@ -161,12 +163,12 @@ async function toRaster(
   image: ImageInput,
   options: DetectOptions,
 ): Promise<{ raster: Source; notes: string[] }> {
-  if (image instanceof tf.Tensor) {
-    const { encodePng } = await import('./viz/overlay.js');
-    const bytes = await encodePng(await tensorToImage(image));
-    return { raster: await openRaster(bytes, { name: 'tensor' }), notes: [] };
-  }
-  const raster = await openRaster(image, options.bands ? { bands: options.bands } : {});
+  const source = image instanceof tf.Tensor ? await tensorToImage(image) : image;
+  const raster = await openRaster(source, {
+    ...(image instanceof tf.Tensor ? { name: 'tensor' } : {}),
+    ...(options.bands ? { bands: options.bands } : {}),
+    ...(options.crs ? { crs: options.crs } : {}),
+  });
   const stretch = raster.describeStretch();
   return { raster, notes: [...(stretch ? [stretch] : []), ...raster.warnings] };
 }

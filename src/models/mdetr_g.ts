@@ -49,6 +49,16 @@ export interface DenoisingQueries {
   bias: tf.Tensor4D;
 }
 
+/** Words to be told from each other on every image token, as texts of their own. */
+export interface LabelTexts {
+  /** int32 `[labels, tokens]` */
+  ids: tf.Tensor2D;
+  /** `[labels, tokens]`, 1 = real. */
+  mask: tf.Tensor2D;
+  /** `[labels, tokens]`, 1 = a token that stands for words. */
+  wordMask: tf.Tensor2D;
+}
+
 /** Predictions of all decoder layers, stacked, as the losses want them. */
 export interface MdetrGOutput extends DetectorOutput {
   /** `[batch, layers, Q + D, tokens or slots]` */
@@ -57,6 +67,8 @@ export interface MdetrGOutput extends DetectorOutput {
   stackedBoxes: tf.Tensor4D;
   /** First-stage proposals, where queries come from the text. */
   proposals: Proposals | null;
+  /** `[batch, S, labels]`: which labels hold at each image token, where labels were given. */
+  labelLogits: tf.Tensor3D | null;
   /** Temperature of the contrastive alignment. */
   tau: tf.Scalar;
   /** `[batch, layers, Q + D, alignDim]` unit vectors, soft-token head only. */
@@ -86,6 +98,7 @@ export class MdetrG extends Module {
   private readonly queryContent: tf.Variable;
   private readonly queryBoxes: tf.Variable | null;
   private readonly denoisingContent: tf.Variable;
+  private readonly labelHead: TokenSigmoidHead | null;
   private readonly tokenHead: TokenSigmoidHead | null;
   private readonly softHead: SoftTokenHead | null;
   private readonly align: ContrastiveAlignHead | null;
@@ -123,6 +136,7 @@ export class MdetrG extends Module {
       ? null
       : this.parameter('query_boxes', { shape: [queries, 4], init: { kind: 'normal', std: 1 } });
     this.denoisingContent = this.parameter('denoising_embed', { shape: [1, dModel], init: distinct });
+    this.labelHead = this.selection ? this.child('label_head', new TokenSigmoidHead(dModel, alignDim)) : null;
     const soft = options.head === 'soft-token';
     this.tokenHead = soft ? null : this.child('token_head', new TokenSigmoidHead(dModel, alignDim));
     this.softHead = soft
@@ -135,6 +149,7 @@ export class MdetrG extends Module {
    * @param wordMask `[batch, tokens]`, 1 = a token that may be answered to
    * @param options.random draws what backbone and text encoder drop in training, where their settings say so
    * @param options.denoising extra queries for training; they follow the others in the stacked outputs
+   * @param options.labels words to be told from each other on the image tokens, for training
    * @param options.intermediates also return named inner values
    */
   forward(
@@ -144,6 +159,7 @@ export class MdetrG extends Module {
       training?: boolean;
       random?: Random;
       denoising?: DenoisingQueries | null;
+      labels?: LabelTexts | null;
       intermediates?: boolean;
     } = {},
   ): MdetrGOutput {
@@ -179,7 +195,28 @@ export class MdetrG extends Module {
     const intermediates: Record<string, tf.Tensor> = options.intermediates
       ? { memory: encoded.image, text: encoded.text, references: start.references, hidden }
       : {};
-    return { ...output, proposals: start.proposals, spatialShapes: image.spatialShapes, intermediates };
+    const labelLogits =
+      options.labels && start.proposals ? this.labelLogits(start.proposals.hidden, options.labels) : null;
+    return {
+      ...output,
+      labelLogits,
+      proposals: start.proposals,
+      spatialShapes: image.spatialShapes,
+      intermediates,
+    };
+  }
+
+  /** Each label is read alone, so its vector does not depend on the caption. */
+  private labelLogits(hidden: tf.Tensor3D, labels: LabelTexts): tf.Tensor3D {
+    const [batch, rows, channels] = hidden.shape;
+    const tokens = this.resizer.forward(this.textEncoder.encode(labels.ids, labels.mask));
+    const weights = tf.expandDims(labels.wordMask, 2);
+    const vectors = tf.div(tf.sum(tf.mul(tokens, weights), 1), tf.sum(weights, 1)); // [labels, C]
+    const logits = this.labelHead!.forward(
+      hidden.reshape([1, batch * rows, channels]),
+      tf.expandDims(vectors, 0),
+    );
+    return logits.reshape([batch, rows, labels.ids.shape[0]]);
   }
 
   /** (H, W) of each feature level for pictures of this size. */
@@ -217,7 +254,7 @@ export class MdetrG extends Module {
     hidden: tf.Tensor4D,
     boxes: tf.Tensor4D,
     text: TextSequence,
-  ): Omit<MdetrGOutput, 'proposals' | 'spatialShapes' | 'intermediates'> {
+  ): Omit<MdetrGOutput, 'proposals' | 'labelLogits' | 'spatialShapes' | 'intermediates'> {
     const [batch, layers, queries, channels] = hidden.shape;
     // Layers beside each other along the queries: one product for all of them.
     const flat = hidden.reshape([batch, layers * queries, channels]);

@@ -18,6 +18,8 @@ export interface Proposals {
   logits: tf.Tensor3D;
   /** `[batch, S, 4]`, (cx, cy, w, h) in [0, 1]. */
   boxes: tf.Tensor3D;
+  /** `[batch, S, C]`, what both were read from. */
+  hidden: tf.Tensor3D;
 }
 
 /**
@@ -59,7 +61,7 @@ export class TextQuerySelection extends Module {
     const boxes = tf.sigmoid(tf.add(this.bbox.forward(hidden), anchors)) as tf.Tensor3D;
     const chosen = noGrad(() => tf.tidy(() => this.best(logits, image, wordMask)));
     const references = noGrad(() => tf.tidy(() => tf.gather(detach(boxes), chosen, 1, 1))) as tf.Tensor3D;
-    return { proposals: { logits, boxes }, references };
+    return { proposals: { logits, boxes, hidden: hidden as tf.Tensor3D }, references };
   }
 
   /** int32 `[batch, k]`: tokens whose best word is strongest. */

@@ -103,8 +103,8 @@ describe.each(['token-sigmoid', 'soft-token'] as const)('MdetrG with the %s head
       return tf.addN(terms) as tf.Scalar;
     }, [...parameters.values()]);
     const without = [...parameters].filter(([, variable]) => !grads[variable.name]).map(([name]) => name);
-    // The pooler is not part of detection, and noised queries were not given.
-    const unused = without.filter((name) => !/pooler|denoising_embed/.test(name));
+    // The pooler is not part of detection, and neither noised queries nor labels were given.
+    const unused = without.filter((name) => !/pooler|denoising_embed|label_head/.test(name));
     expect(unused).toEqual([]);
     expect(value.dataSync()[0]).toBeGreaterThan(0);
     tf.dispose(grads);

@@ -151,6 +151,7 @@ export class NeonDataset implements Dataset {
     const objects = cropObjects(own, window, size).map(({ box, category }) => ({
       box,
       category: category === 'Dead' ? 'dead tree' : category === 'Alive' ? 'live tree' : 'tree',
+      labels: category === 'Dead' ? ['tree', 'dead'] : category === 'Alive' ? ['tree', 'live'] : ['tree'],
       spans: spans.filter(({ wanted }) => wanted === 'all' || wanted === category).map(({ span }) => span),
     }));
     return {

@@ -12,6 +12,8 @@ export interface GroundedObject {
   category: string;
   /** Parts of the caption that name this object; empty when the caption does not refer to it. */
   spans: Span[];
+  /** Words that are true of the object whatever the caption says: its kind, its colour. Training teaches them too. */
+  labels?: readonly string[];
   /** The box stands around many objects of one kind (COCO's `iscrowd`): neither learned nor counted as missed. */
   crowd?: boolean;
 }

@@ -2,12 +2,13 @@
 import * as tf from '@tensorflow/tfjs';
 import type { DenoisingQueries } from '../../models/mdetr_g.js';
 import type { PreparedBatch } from '../../models/preprocess.js';
-import { type Encoding, tokensOfSpans } from '../../models/text/index.js';
+import { type Encoding, type Tokenizer, tokensOfSpans } from '../../models/text/index.js';
 import type { PaddedTargets } from '../../models/types.js';
 import type { Random } from '../../random.js';
-import type { Sample } from '../data/types.js';
+import type { GroundedObject, Sample } from '../data/types.js';
 import { type DenoisingOptions, groupBias, isNear, noiseBoxes } from './denoising.js';
 import { assignDense } from './dense_targets.js';
+import { type LabelTargets, labelTargets } from './label_targets.js';
 
 /** What image tokens should propose: `[batch, S, tokens]`, `[batch, S, 4]`, `[batch, S]`. */
 export interface RowTargets {
@@ -25,9 +26,14 @@ export interface GroundingTargets {
   referred: PaddedTargets;
   dense: RowTargets;
   denoising: (RowTargets & { queries: DenoisingQueries }) | null;
+  /** Words that are true of objects whatever the sentence says; null where no object has any. */
+  labels: LabelTargets | null;
 }
 
 export interface TargetOptions {
+  tokenizer: Tokenizer;
+  /** Most tokens the text encoder takes. */
+  maxTokens: number;
   spatialShapes: [number, number][];
   /** Queries beside the denoising ones. */
   queries: number;
@@ -50,9 +56,18 @@ export function buildTargets(
   const tokens = prepared.inputIds.shape[1];
   const items = samples.map((sample, i) => describe(sample, prepared.encodings[i]!, tokens));
   const slots = roundUp(Math.max(1, ...items.map((item) => item.boxes.length / 4)), 4);
+  const assigned = items.map(
+    (item) => assignDense(item.boxes, options.spatialShapes, options.denseTokens).object,
+  );
   return {
     referred: referredTargets(items, tokens),
-    dense: denseTargets(items, tokens, options),
+    dense: rowTargets(items, tokens, assigned[0]!.length, (i, r) => assigned[i]![r]!),
+    labels: labelTargets(
+      items.map(({ objects }) => objects),
+      assigned,
+      options.tokenizer,
+      options.maxTokens,
+    ),
     denoising: options.denoising
       ? denoisingTargets(items, tokens, slots, options.queries, options.denoising, random)
       : null,
@@ -62,10 +77,13 @@ export function buildTargets(
 /** Frees the tensors of `buildTargets`. */
 export function disposeTargets(targets: GroundingTargets): void {
   tf.dispose([targets.referred, targets.dense] as unknown as tf.TensorContainer);
+  if (targets.labels) tf.dispose(targets.labels as unknown as tf.TensorContainer);
   if (targets.denoising) tf.dispose(targets.denoising as unknown as tf.TensorContainer);
 }
 
 interface Item {
+  /** Those that count: no crowds. */
+  objects: readonly GroundedObject[];
   /** `[objects * 4]`, (cx, cy, w, h) in [0, 1]. */
   boxes: Float32Array;
   /** `[objects * tokens]`, 1 where a token names the object. */
@@ -86,7 +104,7 @@ function describe(sample: Sample, encoding: Encoding, tokens: number): Item {
     if (object.spans.length > 0) referred.push(o);
     for (const t of tokensOfSpans(encoding, object.spans)) if (t < tokens) positive[o * tokens + t] = 1;
   });
-  return { boxes, positive, referred };
+  return { objects, boxes, positive, referred };
 }
 
 function referredTargets(items: Item[], tokens: number): PaddedTargets {
@@ -137,16 +155,6 @@ function rowTargets(
     boxMask: tf.tensor2d(mask, [items.length, rows]),
     rowMask: tf.ones([items.length, rows]),
   };
-}
-
-function denseTargets(
-  items: Item[],
-  tokens: number,
-  { spatialShapes, denseTokens }: TargetOptions,
-): RowTargets {
-  const rows = spatialShapes.reduce((sum, [h, w]) => sum + h * w, 0);
-  const assigned = items.map((item) => assignDense(item.boxes, spatialShapes, denseTokens).object);
-  return rowTargets(items, tokens, rows, (i, r) => assigned[i]![r]!);
 }
 
 function denoisingTargets(

@@ -6,11 +6,28 @@ import { noGrad } from '../../ops/index.js';
 import { boxLosses, type MatcherOptions, match, sigmoidFocal } from '../losses/index.js';
 import type { TaskLoss } from '../task.js';
 import { EMPTY_BOX, type GroundingTargets, type RowTargets } from './batch.js';
+import type { LabelTargets } from './label_targets.js';
 
-/** Weights of the losses: focal on tokens, L1 and generalised IoU on boxes. */
-export const TOKEN_SIGMOID_WEIGHTS = { tokens: 4, bbox: 5, giou: 2 };
+export interface TokenSigmoidWeights {
+  /** Focal loss on tokens. */
+  tokens: number;
+  bbox: number;
+  giou: number;
+  /** Focal loss on words that are true of objects whatever the sentence says. */
+  labels: number;
+  /** Share of the loss on matched queries; 0 trains the encoder alone. */
+  queries: number;
+}
 
-export interface GroundingWeights extends Readonly<typeof TOKEN_SIGMOID_WEIGHTS> {
+export const TOKEN_SIGMOID_WEIGHTS: Readonly<TokenSigmoidWeights> = {
+  tokens: 4,
+  bbox: 5,
+  giou: 2,
+  labels: 4,
+  queries: 1,
+};
+
+export interface GroundingWeights extends TokenSigmoidWeights {
   /** Share of the losses on earlier decoder layers. */
   aux: number;
   /** Share of the loss on all image tokens ("dense"). */
@@ -49,16 +66,28 @@ export function groundingLoss(
   wordMask: tf.Tensor2D,
   weights: GroundingWeights,
 ): TaskLoss {
-  const groups = [matchedRows(output, targets)];
+  const groups = weights.queries > 0 ? [matchedRows(output, targets, weights.queries)] : [];
   if (targets.denoising) groups.push(denoisingRows(output, targets.denoising, weights.denoising));
   if (output.proposals) groups.push(denseRows(output, targets.dense, weights.dense));
   const focal = focalElements(groups, wordMask);
   const { l1, giou } = boxElements(groups);
-  return total(groups, { focal, l1, giou }, weights);
+  const loss = total(groups, { focal, l1, giou }, weights);
+  if (!output.labelLogits || !targets.labels) return loss;
+  const labels = labelLoss(output.labelLogits, targets.labels);
+  return {
+    total: tf.add(loss.total, tf.mul(labels, weights.labels)),
+    parts: { ...loss.parts, loss_labels: labels },
+  };
+}
+
+/** Which words hold of the object at an image token; tokens without one are left out. */
+function labelLoss(logits: tf.Tensor3D, { truth, rowMask }: LabelTargets): tf.Scalar {
+  const focal = tf.mul(sigmoidFocal(logits, truth), tf.expandDims(rowMask, 2));
+  return tf.div(tf.sum(focal), tf.maximum(tf.sum(truth), 1)) as tf.Scalar;
 }
 
 /** Rows of the queries that are matched one to one. */
-function matchedRows(output: MdetrGOutput, targets: GroundingTargets): Rows {
+function matchedRows(output: MdetrGOutput, targets: GroundingTargets, weight: number): Rows {
   const extra = targets.denoising?.boxMask.shape[1] ?? 0;
   const [batch, layers, all, tokens] = output.stackedLogits.shape;
   const queries = all - extra;
@@ -77,7 +106,7 @@ function matchedRows(output: MdetrGOutput, targets: GroundingTargets): Rows {
       boxMask: assigned.mask.reshape([n]),
       rowMask: tf.ones([n]),
     },
-    weight: 1,
+    weight,
     batch,
     layers,
   };

@@ -110,6 +110,8 @@ export class GroundingTask implements TrainTask<GroundingBatch> {
       samples,
       input,
       {
+        tokenizer: this.options.tokenizer,
+        maxTokens: this.model.textEncoder.maxTokens,
         spatialShapes: this.model.spatialShapes(input.width, input.height),
         queries: this.model.options.queries,
         ...this.options.losses.targets,
@@ -144,6 +146,7 @@ export class GroundingTask implements TrainTask<GroundingBatch> {
       training: true,
       random: new Random(dropoutSeed),
       denoising: targets.denoising?.queries ?? null,
+      labels: targets.labels?.texts ?? null,
     });
     return this.options.losses.compute(output, targets, input);
   }

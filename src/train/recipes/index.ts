@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { didYouMean, UserError } from '../../errors.js';
 import { demo } from './demo.js';
-import { mdetrGTiny } from './mdetr_g_tiny.js';
+import { mdetrGTiny, mdetrGTinyEncoder } from './mdetr_g_tiny.js';
 import { smoke } from './smoke.js';
 import type { Recipe } from './types.js';
 
@@ -9,6 +9,7 @@ export type { Recipe } from './types.js';
 
 /** Every recipe by name. */
 export const RECIPES: Readonly<Record<string, Recipe>> = {
+  'mdetr-g-tiny-encoder': mdetrGTinyEncoder,
   'mdetr-g-tiny': mdetrGTiny,
   demo,
   smoke,

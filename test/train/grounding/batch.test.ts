@@ -6,7 +6,7 @@ import { disposeBatch } from '../../../src/models/preprocess.js';
 import { Random } from '../../../src/random.js';
 import type { Sample } from '../../../src/train/data/types.js';
 import { buildTargets, disposeTargets } from '../../../src/train/grounding/batch.js';
-import { boats, prepare } from './samples.js';
+import { boats, prepare, tokenizer } from './samples.js';
 
 const SHAPES: [number, number][] = [
   [8, 8],
@@ -21,7 +21,14 @@ beforeAll(async () => {
 /** Every target of one sample as plain numbers. */
 function targetsOf(sample: Sample) {
   const input = prepare([sample]);
-  const options = { spatialShapes: SHAPES, queries: 3, denseTokens: 5, denoising: { groups: 2, noise: 0.4 } };
+  const options = {
+    tokenizer,
+    maxTokens: 64,
+    spatialShapes: SHAPES,
+    queries: 3,
+    denseTokens: 5,
+    denoising: { groups: 2, noise: 0.4 },
+  };
   const targets = buildTargets([sample], input, options, new Random(1));
   const values = (x: tf.Tensor) => Array.from(x.dataSync());
   const { referred, dense, denoising } = targets;

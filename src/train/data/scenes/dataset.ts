@@ -80,6 +80,7 @@ export function toSample(scene: Scene, caption: Caption, id: string): Sample {
     objects: scene.objects.map((object, i) => ({
       box: [...object.box],
       category: object.kind,
+      labels: [object.kind, object.colour],
       spans: spans.get(i) ?? [],
     })),
     form: caption.form,
