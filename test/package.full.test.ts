@@ -53,6 +53,7 @@ describe('the package', () => {
       'csrc/node/addon.cc',
       'dist/src/index.js',
       'dist/src/index.d.ts',
+      'bin/tfgeo-train.mjs',
       'dist/bin/tfgeo-train.js',
       'dist/vendor/tfjs_node_kernels.cjs',
       'dist/vendor/LICENSE-tfjs-node.txt',
@@ -70,7 +71,9 @@ describe('the package', () => {
     const strangers = packed.filter(
       (path) =>
         !/^(dist\/(src|bin|vendor)|csrc|models\/mdetr-g-tiny|prebuilds)\//.test(path) &&
-        !/^(package\.json|binding\.gyp|LICENSE|NOTICE|README\.md|CHANGELOG\.md)$/.test(path),
+        !/^(package\.json|bin\/tfgeo-train\.mjs|binding\.gyp|LICENSE|NOTICE|README\.md|CHANGELOG\.md)$/.test(
+          path,
+        ),
     );
     expect(strangers).toEqual([]);
     expect(packed.filter((path) => /test|fixtures|\.bundle-|\.tmp/.test(path))).toEqual([]);

@@ -4,11 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { EXIT_CODES } from '../../src/errors.js';
 
-const program = fileURLToPath(new URL('../../bin/tfgeo-train.ts', import.meta.url));
+const program = fileURLToPath(new URL('../../bin/tfgeo-train.mjs', import.meta.url));
 
 /** The program as users run it, in a shell. */
 function shell(line: string): SpawnSyncReturns<string> {
-  const command = `'${process.execPath}' --import tsx '${program}'`;
+  const command = `'${process.execPath}' '${program}'`;
   return spawnSync('bash', ['-c', line.replaceAll('tfgeo-train', command)], { encoding: 'utf8' });
 }
 
