@@ -74,7 +74,7 @@ async function sidecarCrs(path: string | null, crs: string | undefined): Promise
 }
 
 /** World file names for a picture, most usual first: `scene.tif` has `scene.tfw`, `scene.tifw`, `scene.wld`. */
-export function worldFileNames(path: string): string[] {
+function worldFileNames(path: string): string[] {
   const extension = extname(path).slice(1).toLowerCase();
   const short = extension.length >= 2 ? `${extension[0]}${extension.at(-1)}w` : 'wld';
   return [short, `${extension}w`, 'wld'].map((ending) => `${withoutExtension(path)}.${ending}`);

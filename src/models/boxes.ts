@@ -25,13 +25,6 @@ export function xyxyToCxcywh<T extends tf.Tensor>(boxes: T): T {
   return tf.concat([tf.mul(tf.add(low!, high!), 0.5), tf.sub(high!, low!)], -1) as T;
 }
 
-/** Area, 0 for inverted boxes. @param boxes `[..., 4]` xyxy @returns `[...]` */
-export function boxArea(boxes: tf.Tensor): tf.Tensor {
-  const [low, high] = tf.split(boxes, 2, -1);
-  const [width, height] = tf.unstack(tf.relu(tf.sub(high!, low!)), -1);
-  return tf.mul(width!, height!);
-}
-
 /** IoU of every pair. @param a `[..., N, 4]` xyxy @param b `[..., M, 4]` xyxy @returns `[..., N, M]` */
 export function pairwiseIou(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
   return overlap(tf.expandDims(a, -2), tf.expandDims(b, -3), false);
@@ -45,11 +38,6 @@ export function pairwiseIou(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
  */
 export function pairwiseGiou(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
   return overlap(tf.expandDims(a, -2), tf.expandDims(b, -3), true);
-}
-
-/** IoU of corresponding boxes. @param a `[..., 4]` xyxy @param b `[..., 4]` xyxy @returns `[...]` */
-export function elementwiseIou(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
-  return overlap(a, b, false);
 }
 
 /** Generalised IoU of corresponding boxes. @param a `[..., 4]` xyxy @param b `[..., 4]` xyxy @returns `[...]` */

@@ -134,7 +134,7 @@ export function loadWeights(path: string, model: Module): string {
 }
 
 /** The file that `loadWeights` reads. */
-export function weightsFile(path: string): string {
+function weightsFile(path: string): string {
   if (path.endsWith('.safetensors')) return path;
   const folder = existsSync(join(path, 'model.safetensors')) ? path : existing(path);
   const averages = join(folder, 'ema.safetensors');

@@ -26,7 +26,7 @@ function rise(step: number, { warmup = 0 }: ScheduleOptions): number {
 }
 
 /** Every schedule by name; the configuration's choices and the documentation come from here. */
-export const SCHEDULES = {
+const SCHEDULES = {
   constant: {
     about: 'the full rate after the warm-up',
     factor: (step, options) => rise(step, options),

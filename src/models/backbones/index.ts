@@ -22,7 +22,7 @@ interface BackboneFamily {
 }
 
 /** Every family by the name that configurations use. A new backbone is a file and a row here. */
-export const BACKBONES: Readonly<Record<string, BackboneFamily>> = {
+const BACKBONES: Readonly<Record<string, BackboneFamily>> = {
   swin: {
     variants: { ...SWIN_VARIANTS },
     build: (settings, source) => new SwinBackbone(swinConfig(settings, source)),

@@ -14,12 +14,12 @@ import type { Grid, PlanCache, WindowPlan } from './window_plan.js';
 export const SWIN_INIT: InitSpec = { kind: 'truncatedNormal', std: 0.02 };
 const ZEROS: InitSpec = { kind: 'zeros' };
 
-export function swinLinear(inFeatures: number, outFeatures: number, bias = true): Linear {
+function swinLinear(inFeatures: number, outFeatures: number, bias = true): Linear {
   return new Linear(inFeatures, outFeatures, { bias, init: SWIN_INIT, biasInit: ZEROS });
 }
 
 /** Linear layer on rows `[rows, in]`. */
-export function applyLinear(x: tf.Tensor2D, { weight, bias }: Linear): tf.Tensor2D {
+function applyLinear(x: tf.Tensor2D, { weight, bias }: Linear): tf.Tensor2D {
   return linearRows(x, weight, bias);
 }
 

@@ -6,14 +6,14 @@ import { SwinBackbone, SwinModel } from './swin.js';
 import { swinConfig } from './swin_config.js';
 
 /** Names of a Hugging Face Swin file in SwinModel: a classifier's file puts all under `swin.` and has a head. */
-export function renameSwinModel(name: string): string | null {
+function renameSwinModel(name: string): string | null {
   // Index tables are buffers of older files; they follow from the window size.
   if (name.startsWith('classifier.') || name.endsWith('.relative_position_index')) return null;
   return name.replace(/^swin\./, '');
 }
 
 /** The same in SwinBackbone, which does not use the last norm. */
-export function renameSwinBackbone(name: string): string | null {
+function renameSwinBackbone(name: string): string | null {
   const own = renameSwinModel(name);
   return own?.startsWith('layernorm.') ? null : own;
 }

@@ -74,7 +74,7 @@ export class MultiheadAttention extends Module {
  * @param q `[batch, Q, heads * D]` @param k `[batch, K, heads * D]` @param v `[batch, K, heads * D]`
  * @returns `[batch, Q, heads * D]`
  */
-export function scaledDotProduct(
+function scaledDotProduct(
   q: tf.Tensor,
   k: tf.Tensor,
   v: tf.Tensor,

@@ -6,7 +6,7 @@ import type { Dataset } from './types.js';
 import type { DataProblems } from './validate.js';
 
 export { type DatasetReport, formatReport, inspectDataset, markSpans } from './inspect.js';
-export { captionFromLabels, readableLabel } from './label_captions.js';
+export { captionFromLabels } from './label_captions.js';
 export type { Dataset, GroundedObject, Sample } from './types.js';
 export { assertNoErrors, type DataProblems, validateObjects } from './validate.js';
 

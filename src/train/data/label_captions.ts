@@ -31,6 +31,6 @@ export function captionFromLabels(categories: readonly string[], random?: Random
 }
 
 /** `storage_tank` as `storage tank`. */
-export function readableLabel(category: string): string {
+function readableLabel(category: string): string {
   return category.replace(/[_-]+/g, ' ').replace(/\s+/g, ' ').trim().toLowerCase();
 }

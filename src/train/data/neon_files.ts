@@ -7,7 +7,7 @@ import { parseVoc } from './voc.js';
 import { type DataWheel, openDataWheel, readWheelFiles } from './wheel_data.js';
 
 /** DeepForest 2.1.0 (Weinstein et al., MIT licence) carries NEON pictures with boxes around tree crowns. */
-export const NEON_WHEEL: DataWheel = {
+const NEON_WHEEL: DataWheel = {
   requirement: 'deepforest==2.1.0',
   fileName: 'deepforest-2.1.0-py3-none-any.whl',
   sha256: '8c2798d8e9be7f0004b194fe207b76c1d9fff6e711b3db67b9508dcd5d00ae54',
@@ -17,7 +17,7 @@ export const NEON_WHEEL: DataWheel = {
 export const NEON_METRES_PER_PIXEL = 0.1;
 
 /** The labelled pictures. Only `SOAP_061` tells dead trees from live ones. */
-export const NEON_PICTURES = {
+const NEON_PICTURES = {
   OSBS_029: { image: 'OSBS_029.tif', labels: 'OSBS_029.xml' },
   SOAP_061: { image: 'SOAP_061.png', labels: 'SOAP_061.xml' },
   YELL_528: {

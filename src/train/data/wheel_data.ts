@@ -21,7 +21,7 @@ export interface DataWheel {
 }
 
 /** Where such wheels are kept: `data` in the package's cache. */
-export function dataCacheFolder(): string {
+function dataCacheFolder(): string {
   return join(cacheRoot(), 'data');
 }
 

@@ -63,7 +63,7 @@ function barProgress(output: Output, total: number, start: number, clock: StepCl
 }
 
 /** `step 120/3000  loss 12.3  lr 6.0e-5  0.62 s/step  512 tensors  830 MiB`. */
-export function recordLine(record: TrainRecord, total: number): string {
+function recordLine(record: TrainRecord, total: number): string {
   const memory = `${record.tensors} tensors  ${Math.round(record.memoryMiB)} MiB`;
   return `step ${record.step}/${total}  ${recordFigures(record)}  ${memory}`;
 }

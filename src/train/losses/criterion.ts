@@ -57,10 +57,10 @@ const LOSSES = {
 export type LossName = keyof typeof LOSSES;
 
 /** Names that `losses` may hold. */
-export const LOSS_NAMES = Object.keys(LOSSES) as LossName[];
+const LOSS_NAMES = Object.keys(LOSSES) as LossName[];
 
 /** MDETR's settings (Kamath et al. 2021). */
-export const criterionDefaults: CriterionOptions = {
+const criterionDefaults: CriterionOptions = {
   losses: ['soft_token', 'boxes', 'contrastive_align', 'cardinality'],
   weights: { loss_ce: 1, loss_bbox: 5, loss_giou: 2, loss_contrastive_align: 1, loss_isfinal: 1 },
   auxWeight: 1,

@@ -6,7 +6,7 @@ export { countTargets, stackLayers } from './context.js';
 export { lossContrastive } from './contrastive.js';
 export { contrastiveAlignSums } from './contrastive_align.js';
 export type { CriterionOptions, CriterionResult, LossName } from './criterion.js';
-export { criterionDefaults, LOSS_NAMES, SetCriterion } from './criterion.js';
+export { SetCriterion } from './criterion.js';
 export { diceLoss } from './dice.js';
 export type { FocalOptions } from './focal.js';
 export { FOCAL_DEFAULTS, sigmoidFocal } from './focal.js';

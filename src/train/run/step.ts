@@ -48,7 +48,7 @@ export function takeStep(
 }
 
 /** Factor of the learning rate in the step that follows `step` done ones. */
-export function learningRateFactor(config: RunConfig, step: number, total: number): number {
+function learningRateFactor(config: RunConfig, step: number, total: number): number {
   return scheduleFactor(config.schedule, step, {
     total,
     warmup: config.warmup,

@@ -5,7 +5,7 @@ import type { Rgb } from './types.js';
 export type ColourName = 'red' | 'orange' | 'yellow' | 'green' | 'blue' | 'purple' | 'white' | 'black';
 
 /** Centre of each colour word and how far a painted object may stray from it, per channel. */
-export const PALETTE: Record<ColourName, { rgb: Rgb; jitter: Rgb }> = {
+const PALETTE: Record<ColourName, { rgb: Rgb; jitter: Rgb }> = {
   red: { rgb: [202, 26, 32], jitter: [26, 14, 14] },
   orange: { rgb: [240, 128, 16], jitter: [14, 14, 14] },
   yellow: { rgb: [242, 220, 42], jitter: [12, 14, 26] },

@@ -2,7 +2,7 @@
 import type { CocoAnnotation, CocoResult, ResolvedParams } from './types.js';
 
 /** Overlaps of results (rows) with truths (columns); a crowd's is the share of the result inside it. */
-export function boxOverlaps(results: readonly CocoResult[], truths: readonly CocoAnnotation[]): Float64Array {
+function boxOverlaps(results: readonly CocoResult[], truths: readonly CocoAnnotation[]): Float64Array {
   const overlaps = new Float64Array(results.length * truths.length);
   results.forEach(({ bbox: [x, y, w, h] }, d) => {
     truths.forEach(({ bbox: [tx, ty, tw, th], iscrowd }, g) => {

@@ -8,7 +8,6 @@ import { finish } from './sentence.js';
 
 export { FORM_NAMES, FORMS, type FormName, type FormSpec } from './forms.js';
 export { hasDistractors } from './phrase.js';
-export { MARGINS } from './relations.js';
 export { GENERIC, GROUPS, LANDMARK_NOUNS, NOUNS, type Noun, SYNONYMS, UNSEEN_SYNONYMS } from './words.js';
 
 /**

@@ -6,7 +6,7 @@ import type { Direction } from './words.js';
 export type Verdict = boolean | null;
 
 /** Margins that keep the truth of a sentence plain to see. */
-export const MARGINS = {
+const MARGINS = {
   /** Least lead in place, as a part of the picture's width. */
   place: 0.05,
   /** Least lead in area and in length of the largest or smallest. */
@@ -19,7 +19,7 @@ export const MARGINS = {
   distance: 1.35,
 } as const;
 
-export function centreOf(object: SceneObject): [x: number, y: number] {
+function centreOf(object: SceneObject): [x: number, y: number] {
   const [x0, y0, x1, y1] = object.box;
   return [(x0 + x1) / 2, (y0 + y1) / 2];
 }
