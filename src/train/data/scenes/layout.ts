@@ -39,6 +39,16 @@ export interface LayoutOptions {
   difficulty: Difficulty;
 }
 
+/** A layout in the making. */
+interface Site {
+  ground: Ground;
+  options: LayoutOptions;
+  /** 1 = a pixel of a placed object, `[height, width]`. */
+  taken: Uint8Array;
+  placed: Placed[];
+  random: Random;
+}
+
 /** Finds places for the roles; those that do not fit after some tries are left out. */
 export function layOut(
   roles: readonly Role[],
@@ -47,93 +57,101 @@ export function layOut(
   random: Random,
 ): Placed[] {
   const taken = new Uint8Array(options.width * options.height);
-  const placed: Placed[] = [];
+  const site: Site = { ground, options, taken, placed: [], random };
   for (const role of roles) {
     for (let attempt = 0; attempt < 60; attempt++) {
-      const object = propose(role, placed, ground, options, random, attempt);
+      const object = propose(role, attempt, site);
       if (!object) continue;
       claim(object.mask, options, taken);
-      placed.push(object);
+      site.placed.push(object);
       break;
     }
   }
-  return placed;
+  return site.placed;
+}
 
-  function propose(
-    role: Role,
-    others: readonly Placed[],
-    under: Ground,
-    { width, height, scale, difficulty }: LayoutOptions,
-    draw: Random,
-    attempt: number,
-  ): Placed | null {
-    const spec = KINDS[role.kind];
-    const [low, high] = spec.length;
-    const least = difficulty === 'easy' ? 14 : LEAST_SIZE;
-    // Late attempts try smaller things, so that crowded scenes fill up.
-    const shrink = attempt > 30 ? 0.8 : 1;
-    const size = Math.max(least, (low + (high - low) * draw.uniform() ** 1.2) * scale * shrink);
-    const aspect = draw.range(spec.aspect[0], spec.aspect[1]);
-    const neighbour = others[others.length - 1];
-    const beside =
-      neighbour !== undefined &&
-      neighbour.kind === role.kind &&
-      !spec.flies &&
-      attempt < 8 &&
-      draw.chance(0.35);
-    const spot = beside
-      ? besideOf(neighbour, size * aspect, draw)
-      : anywhere(width, height, difficulty, draw);
-    const region = regionAt(under, spot.x, spot.y);
-    const surface = region?.surface ?? under.base;
-    const airborne = spec.flies && draw.chance(0.3);
-    if (!airborne && !spec.surfaces.includes(surface)) return null;
-    let heading = beside ? spot.heading : draw.range(0, 360);
-    if (!beside && region?.heading !== undefined && surface !== 'ground' && draw.chance(0.65)) {
-      heading = region.heading + (draw.chance(0.5) ? 180 : 0) + draw.range(-6, 6);
-    }
-    heading = (heading + 720) % 360;
-    const corners = orientedRectangle(spot.x, spot.y, size, size * aspect, heading);
-    if (!airborne && !stands(corners, spec.surfaces, scale)) return null;
-    const gap = beside ? 0 : 2.5 * scale;
-    if (!beside && others.some((other) => boxesNear(bounds(corners), other.box, gap))) return null;
-    const parts = spec.draw(aspect, draw).map((part) => ({
-      ...part,
-      points: part.points.map(([x, y]) => toPicture(x, y, spot.x, spot.y, size, heading)),
-    }));
-    const mask = rasterise(parts.filter((part) => part.solid).map((part) => part.points));
-    if (!mask) return null;
-    const seen = measure(mask, width, height, taken);
-    if (!seen || seen.visible < LEAST_VISIBLE) return null;
-    if (Math.max(seen.box[2] - seen.box[0], seen.box[3] - seen.box[1]) < least) return null;
-    if (others.some((other) => iouXyxy(other.box, seen.box) > 0.35)) return null;
-    const rgb = jitterColour(role.colour, draw);
-    return { ...role, x: spot.x, y: spot.y, size, aspect, heading, rgb, parts, mask, ...seen };
-  }
+/** How an object would stand, before it is drawn. */
+type Pose = Pick<Placed, 'x' | 'y' | 'size' | 'aspect' | 'heading'>;
 
-  /** Whether the outline, the flanks and the middle line of a thing lie on surfaces that it may be on. */
-  function stands(corners: readonly Point[], surfaces: readonly Surface[], scale: number): boolean {
-    const [fl, fr, br, bl] = [corners[0]!, corners[1]!, corners[2]!, corners[3]!];
-    const steps = Math.max(2, Math.ceil(Math.hypot(fl[0] - bl[0], fl[1] - bl[1]) / (4 * scale)));
-    for (let i = 0; i <= steps; i++) {
-      const t = i / steps;
-      const [lx, ly] = [fl[0] + (bl[0] - fl[0]) * t, fl[1] + (bl[1] - fl[1]) * t];
-      const [rx, ry] = [fr[0] + (br[0] - fr[0]) * t, fr[1] + (br[1] - fr[1]) * t];
-      if (!fits(lx, ly, surfaces) || !fits(rx, ry, surfaces)) return false;
-      if (!fits((lx + rx) / 2, (ly + ry) / 2, surfaces)) return false;
-    }
-    return true;
-  }
+function propose(role: Role, attempt: number, site: Site): Placed | null {
+  const { options, placed, random, taken } = site;
+  const pose = choosePose(role, attempt, site);
+  if (!pose) return null;
+  const { x, y, size, aspect, heading } = pose;
+  const parts = KINDS[role.kind].draw(aspect, random).map((part) => ({
+    ...part,
+    points: part.points.map(([px, py]) => toPicture(px, py, x, y, size, heading)),
+  }));
+  const mask = rasterise(parts.filter((part) => part.solid).map((part) => part.points));
+  if (!mask) return null;
+  const seen = measure(mask, options.width, options.height, taken);
+  if (!seen || seen.visible < LEAST_VISIBLE) return null;
+  const longer = Math.max(seen.box[2] - seen.box[0], seen.box[3] - seen.box[1]);
+  if (longer < leastSize(options)) return null;
+  if (placed.some((other) => iouXyxy(other.box, seen.box) > 0.35)) return null;
+  const rgb = jitterColour(role.colour, random);
+  return { ...role, ...pose, rgb, parts, mask, ...seen };
+}
 
-  function fits(x: number, y: number, surfaces: readonly Surface[]): boolean {
-    return surfaces.includes(regionAt(ground, x, y)?.surface ?? ground.base);
+function leastSize({ difficulty }: LayoutOptions): number {
+  return difficulty === 'easy' ? 14 : LEAST_SIZE;
+}
+
+/** Draws a place, a size and a heading; null where such an object may not stand there. */
+function choosePose(role: Role, attempt: number, site: Site): Pose | null {
+  const { options, placed, random, ground } = site;
+  const { scale } = options;
+  const spec = KINDS[role.kind];
+  const [low, high] = spec.length;
+  // Late attempts try smaller things, so that crowded scenes fill up.
+  const shrink = attempt > 30 ? 0.8 : 1;
+  const size = Math.max(leastSize(options), (low + (high - low) * random.uniform() ** 1.2) * scale * shrink);
+  const aspect = random.range(spec.aspect[0], spec.aspect[1]);
+  const neighbour = placed.at(-1);
+  const beside =
+    neighbour !== undefined &&
+    neighbour.kind === role.kind &&
+    !spec.flies &&
+    attempt < 8 &&
+    random.chance(0.35);
+  const spot = beside ? besideOf(neighbour, size * aspect, random) : anywhere(options, random);
+  const region = regionAt(ground, spot.x, spot.y);
+  const surface = region?.surface ?? ground.base;
+  const airborne = spec.flies && random.chance(0.3);
+  if (!airborne && !spec.surfaces.includes(surface)) return null;
+  let heading = beside ? spot.heading : random.range(0, 360);
+  if (!beside && region?.heading !== undefined && surface !== 'ground' && random.chance(0.65)) {
+    heading = region.heading + (random.chance(0.5) ? 180 : 0) + random.range(-6, 6);
   }
+  heading = (heading + 720) % 360;
+  const corners = orientedRectangle(spot.x, spot.y, size, size * aspect, heading);
+  if (!airborne && !stands(corners, spec.surfaces, ground, scale)) return null;
+  if (!beside && placed.some((other) => boxesNear(bounds(corners), other.box, 2.5 * scale))) return null;
+  return { x: spot.x, y: spot.y, size, aspect, heading };
+}
+
+/** Whether the outline, the flanks and the middle line of a thing lie on surfaces that it may be on. */
+function stands(
+  corners: readonly Point[],
+  surfaces: readonly Surface[],
+  ground: Ground,
+  scale: number,
+): boolean {
+  const fits = (x: number, y: number): boolean =>
+    surfaces.includes(regionAt(ground, x, y)?.surface ?? ground.base);
+  const [fl, fr, br, bl] = [corners[0]!, corners[1]!, corners[2]!, corners[3]!];
+  const steps = Math.max(2, Math.ceil(Math.hypot(fl[0] - bl[0], fl[1] - bl[1]) / (4 * scale)));
+  for (let i = 0; i <= steps; i++) {
+    const t = i / steps;
+    const [lx, ly] = [fl[0] + (bl[0] - fl[0]) * t, fl[1] + (bl[1] - fl[1]) * t];
+    const [rx, ry] = [fr[0] + (br[0] - fr[0]) * t, fr[1] + (br[1] - fr[1]) * t];
+    if (!fits(lx, ly) || !fits(rx, ry) || !fits((lx + rx) / 2, (ly + ry) / 2)) return false;
+  }
+  return true;
 }
 
 function anywhere(
-  width: number,
-  height: number,
-  difficulty: Difficulty,
+  { width, height, difficulty }: LayoutOptions,
   random: Random,
 ): { x: number; y: number; heading: number } {
   // Half of the objects keep clear of the border; the others may be cut off by it.
