@@ -6,11 +6,14 @@ import { preset } from '../src/models/config.js';
 import { Tokenizer } from '../src/models/text/index.js';
 import { saveModelFolder } from '../src/train/checkpoint.js';
 
-/** Writes a folder with the small model as it is before training. The engine must be ready. */
-export function writeUntrainedModel(folder: string, seed = 1): void {
+/**
+ * Writes a folder with a model as it is before training. The engine must be ready.
+ * @param base its configuration, the vocabulary apart
+ */
+export function writeUntrainedModel(folder: string, seed = 1, base = preset('mdetr-g-tiny')): void {
   const tokenizerJson = readFileSync(BUNDLED_TOKENIZER, 'utf8');
   const { vocabularySize } = Tokenizer.fromJson(JSON.parse(tokenizerJson), BUNDLED_TOKENIZER);
-  const config = preset('mdetr-g-tiny');
+  const config = structuredClone(base);
   config.text.config.vocab_size = vocabularySize;
   const model = buildModel(config, seed);
   saveModelFolder(folder, model, {

@@ -1,105 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { ready } from '../../src/engine/index.js';
-import { readSafetensorsSync, type StoredTensor } from '../../src/models/weights/safetensors.js';
 import { Ema, warmDecay } from '../../src/train/ema.js';
-import { AdamW, lossAndGradients, matches } from '../../src/train/optimizer.js';
+import { AdamW, matches } from '../../src/train/optimizer.js';
 import { scheduleFactor } from '../../src/train/schedule.js';
-
-const FOLDER = join(import.meta.dirname, '..', 'fixtures', 'optim');
-
-interface OptimCase {
-  name: string;
-  config: {
-    steps: number;
-    groups: { match: string; lr: number; weight_decay: number }[];
-    betas?: [number, number];
-    eps?: number;
-    clip?: number;
-    schedule?: {
-      kind: string;
-      step_size?: number;
-      gamma?: number;
-      milestones?: number[];
-      warmup?: number;
-      total?: number;
-    };
-    ema?: number[];
-  };
-  files: string[];
-  tensors: Record<string, { shape: number[]; tol?: number }>;
-}
-
-const manifest = JSON.parse(readFileSync(join(FOLDER, 'manifest.json'), 'utf8')) as { cases: OptimCase[] };
-
-function variables(tensors: Map<string, StoredTensor>): Map<string, tf.Variable> {
-  const result = new Map<string, tf.Variable>();
-  for (const [key, { shape, data }] of tensors) {
-    if (key.startsWith('start/')) {
-      result.set(key.slice('start/'.length), tf.variable(tf.tensor(data as Float32Array, shape)));
-    }
-  }
-  return result;
-}
-
-function meanSquaredError(parameters: Map<string, tf.Variable>, x: tf.Tensor, y: tf.Tensor): tf.Scalar {
-  const layer = (input: tf.Tensor, i: number) =>
-    tf.add(tf.matMul(input, parameters.get(`${i}.weight`)!, false, true), parameters.get(`${i}.bias`)!);
-  return tf.mean(tf.square(tf.sub(layer(tf.tanh(layer(x, 0)), 2), y))) as tf.Scalar;
-}
-
-/** Trains as the case says and returns everything it records, step after step, under the names of the file. */
-async function record(one: OptimCase): Promise<Map<string, number[]>> {
-  const { config } = one;
-  const file = readSafetensorsSync(join(FOLDER, one.files[0]!));
-  const input = (key: string) => tf.tensor(file.get(key)!.data as Float32Array, file.get(key)!.shape);
-  const x = input('in/x');
-  const y = input('in/y');
-  const parameters = variables(file);
-  const adamw = new AdamW(parameters, {
-    lr: 1,
-    betas: config.betas,
-    eps: config.eps,
-    clipNorm: config.clip,
-    groups: config.groups.map((group, i) => ({
-      name: String(i),
-      match: { includes: [group.match] },
-      lrMultiplier: group.lr,
-      weightDecay: group.weight_decay,
-    })),
-  });
-  const averages = (config.ema ?? []).map((decay) => new Ema(adamw.store, decay));
-  const rows = new Map<string, number[]>();
-  const add = (key: string, values: ArrayLike<number>) => {
-    rows.set(key, [...(rows.get(key) ?? []), ...Array.from(values)]);
-  };
-  const { kind = 'constant', step_size: stepSize, ...rest } = config.schedule ?? {};
-  for (let step = 0; step < config.steps; step++) {
-    const factor = scheduleFactor(kind, step, { total: config.steps, stepSize, ...rest });
-    const { value, gradients } = lossAndGradients(parameters, () => meanSquaredError(parameters, x, y));
-    add('at/loss', value.dataSync());
-    for (const [name, gradient] of gradients) add(`at/grad.${name}`, gradient.dataSync());
-    for (const [name, rate] of Object.entries(adamw.learningRates(factor))) add(`at/lr.${name}`, [rate]);
-    const pending = adamw.gather(gradients);
-    const norm = pending.gradNorm.dataSync()[0]!;
-    if (config.clip) {
-      add('at/grad_norm', [norm]);
-      const clip = Math.min(1, config.clip / (norm + 1e-6));
-      for (const [name, gradient] of gradients) add(`at/clipped.${name}`, tf.mul(gradient, clip).dataSync());
-    }
-    pending.apply(factor);
-    for (const ema of averages) ema.update();
-    for (const [name, variable] of parameters) add(`at/param.${name}`, variable.dataSync());
-    for (const [key, { data }] of await adamw.state()) add(`at/${key}`, data);
-    for (const ema of averages) {
-      for (const [name, { data }] of await ema.state()) add(`at/ema_${ema.decay}.${name}`, data);
-    }
-  }
-  return rows;
-}
 
 beforeAll(async () => {
   await ready();
@@ -107,24 +12,7 @@ beforeAll(async () => {
 beforeEach(() => tf.engine().startScope());
 afterEach(() => tf.engine().endScope());
 
-describe('AdamW, schedules, clipping and averages', () => {
-  it.each(manifest.cases.map((one) => [one.name, one] as const))(
-    '%s: every value of every step',
-    async (_, one) => {
-      const rows = await record(one);
-      const stored = readSafetensorsSync(join(FOLDER, one.files[0]!));
-      const checked = Object.entries(one.tensors).filter(([, { tol }]) => tol !== undefined);
-      expect(checked.length).toBeGreaterThan(15);
-      for (const [key, { tol }] of checked) {
-        const got = rows.get(key);
-        const want = stored.get(key)!.data as Float32Array;
-        expect([key, got?.length]).toEqual([key, want.length]);
-        const worst = got!.reduce((most, value, i) => Math.max(most, Math.abs(value - want[i]!)), 0);
-        expect([key, worst <= tol!, worst]).toEqual([key, true, worst]);
-      }
-    },
-  );
-});
+// Values of every step are compared with PyTorch's by the parity cases of the area `optim` (test/parity.test.ts).
 
 function toy(): Map<string, tf.Variable> {
   return new Map<string, tf.Variable>([

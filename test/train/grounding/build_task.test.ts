@@ -4,15 +4,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ready } from '../../../src/engine/index.js';
-import type { ModelConfig } from '../../../src/models/config.js';
+import { type ModelConfig, preset } from '../../../src/models/config.js';
 import { loadModelFolder } from '../../../src/models/model_folder.js';
 import { Random } from '../../../src/random.js';
 import { mergeConfig } from '../../../src/train/config/check.js';
 import type { RunConfig } from '../../../src/train/config/schema.js';
 import { buildGroundingTask } from '../../../src/train/grounding/build_task.js';
+import { smallConfig } from '../../models/small_config.js';
 import { writeUntrainedModel } from '../../untrained_model.js';
 
 const SMALL: Partial<RunConfig> = { batchSize: 1, trainSize: 2, evalLimit: 1 };
+
+/** Changes of the preset that make a model which builds at once. */
+const FEW_CHANNELS = {
+  backbone: { config: smallConfig('token-sigmoid').backbone.config },
+  text: { config: { hidden_size: 32, intermediate_size: 32 } },
+  transformer: { dModel: 32, ffn: 32, heads: 4 },
+};
 
 let root = '';
 let folder = '';
@@ -20,7 +28,7 @@ beforeAll(async () => {
   await ready();
   root = mkdtempSync(join(tmpdir(), 'build-task-'));
   folder = join(root, 'model');
-  writeUntrainedModel(folder);
+  writeUntrainedModel(folder, 1, { ...smallConfig('token-sigmoid'), imageSize: 64 });
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
@@ -37,19 +45,29 @@ async function describeTask(config: Partial<RunConfig>): Promise<{ model: ModelC
 
 describe('buildGroundingTask', () => {
   it('trains on pictures of the model’s own size unless told otherwise, and says so in the model', async () => {
-    expect(await describeTask({})).toMatchObject({ model: { imageSize: 160 }, side: 160 });
-    expect(await describeTask({ imageSize: 96 })).toMatchObject({ model: { imageSize: 96 }, side: 96 });
-    expect(await describeTask({ imageSize: 96, load: folder })).toMatchObject({
-      model: { imageSize: 96 },
-      side: 96,
+    const fresh = { modelOverrides: FEW_CHANNELS };
+    expect(await describeTask(fresh)).toMatchObject({ model: { imageSize: 160 }, side: 160 });
+    expect(await describeTask({ ...fresh, imageSize: 72 })).toMatchObject({
+      model: { imageSize: 72 },
+      side: 72,
+    });
+    expect(await describeTask({ load: folder })).toMatchObject({ model: { imageSize: 64 }, side: 64 });
+    expect(await describeTask({ load: folder, imageSize: 72 })).toMatchObject({
+      model: { imageSize: 72 },
+      side: 72,
     });
   });
 
   it('changes a preset and a loaded model key by key', async () => {
-    const fresh = await describeTask({ modelOverrides: { transformer: { queries: 12 } } });
-    expect(fresh.model.transformer).toMatchObject({ queries: 12, dModel: 128 });
+    const changes = { modelOverrides: { ...FEW_CHANNELS, 'transformer.queries': 12 } };
+    const fresh = await describeTask({ ...changes, imageSize: 72 });
+    expect(fresh.model.transformer).toEqual({
+      ...preset('mdetr-g-tiny').transformer,
+      ...FEW_CHANNELS.transformer,
+      queries: 12,
+    });
     const loaded = await describeTask({ load: folder, modelOverrides: { threshold: 0.2 } });
-    expect(loaded.model).toMatchObject({ threshold: 0.2, transformer: { queries: 40 } });
+    expect(loaded.model).toMatchObject({ threshold: 0.2, transformer: { queries: 7 } });
   });
 
   it('refuses unknown keys, and changes that the loaded weights cannot follow', async () => {
@@ -67,9 +85,9 @@ describe('loadModelFolder', () => {
   it('names file and key of a configuration that cannot be', async () => {
     const path = join(folder, 'config.json');
     const whole = readFileSync(path, 'utf8');
-    writeFileSync(path, whole.replace('"queries": 40', '"queries": "forty"'));
+    writeFileSync(path, whole.replace('"queries": 7', '"queries": "seven"'));
     await expect(loadModelFolder(folder)).rejects.toThrow(
-      `${path}: transformer.queries must be a whole number above 0, but it is "forty"`,
+      `${path}: transformer.queries must be a whole number above 0, but it is "seven"`,
     );
     writeFileSync(path, whole.replace(/"vocab_size": \d+/, '"vocab_size": 10'));
     await expect(loadModelFolder(folder)).rejects.toThrow(/tokens, but the model has room for 10/);
