@@ -13,7 +13,7 @@ const WORD_SHARE = 0.5;
  * Queries chosen by the text stand several to an object, and those that agree this much are one object. (MDETR's learned
  * queries settle that among themselves.)
  */
-const DUPLICATE_IOU = 0.6;
+const DUPLICATE_IOU = 0.5;
 
 /**
  * Predictions of the last decoder layer as detections of each picture, best first.
