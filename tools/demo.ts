@@ -35,7 +35,7 @@ interface Part {
 
 /** Where `OSBS_029.tif` lies: Ordway-Swisher Biological Station, Florida. */
 const OSBS = { west: -82.1, east: -81.9, south: 29.6, north: 29.8 };
-const HARBOUR = { seed: 7, size: 320, sentences: ['the red ships', 'the white tanks'] };
+const HARBOUR = { seed: 2, size: 160, sentences: ['the red ships', 'the white tanks'] };
 
 const PARTS: readonly Part[] = [
   { title: 'Set up: TensorFlow and the native parts', run: setUp },
