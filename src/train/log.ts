@@ -105,7 +105,8 @@ export class RunLog {
 export function runCharts(records: readonly LogRecord[]): Chart[] {
   const train = records.filter((record) => record.kind === 'train');
   const evals = records.filter((record) => record.kind === 'eval');
-  const window = Math.max(1, train.length / 30);
+  // Single batches differ by more than many steps of learning.
+  const window = Math.max(15, train.length / 20);
   const loss = train.map(({ step, loss }) => [step, loss] as const);
   const parts = [...new Set(train.flatMap((record) => Object.keys(record.parts)))];
   const names = [...new Set(evals.flatMap((record) => Object.keys(record.figures)))];

@@ -168,7 +168,8 @@ function logAxis(values: readonly number[], from: number, to: number): Axis {
   const low = logs.reduce((least, value) => Math.min(least, value), Number.POSITIVE_INFINITY) - 0.03;
   const high = logs.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY) + 0.03;
   const decades = Array.from({ length: 40 }, (_, i) => i - 20).flatMap((power) =>
-    [1, 2, 5].map((digit) => digit * 10 ** power),
+    // Read, not computed: 10 ** -5 is not the number that 1e-5 is.
+    [1, 2, 5].map((digit) => Number(`${digit}e${power}`)),
   );
   const inside = decades.filter((value) => Math.log10(value) >= low && Math.log10(value) <= high);
   const ticks = inside.length > 8 ? inside.filter((value) => Number.isInteger(Math.log10(value))) : inside;
