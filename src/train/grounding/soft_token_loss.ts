@@ -33,8 +33,9 @@ export function softTokenLoss(
   textMask: tf.Tensor2D,
 ): TaskLoss {
   const slots = output.pred_logits.shape[2];
-  const tokens = referred.positiveMap.shape[2];
-  const positiveMap = tf.pad(referred.positiveMap, [
+  // The last slot means "no object"; tokens beyond the others have none, as in MDETR.
+  const tokens = Math.min(referred.positiveMap.shape[2], slots - 1);
+  const positiveMap = tf.pad(tf.slice(referred.positiveMap, [0, 0, 0], [-1, -1, tokens]), [
     [0, 0],
     [0, 0],
     [0, slots - tokens],
