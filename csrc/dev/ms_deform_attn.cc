@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Checks and times csrc/kernels/ms_deform_attn.cc; how to build it: dev.h.
-#include "../kernels/ms_deform_attn.h"
+#include "../kernels/ms_deform_attn_cpu.h"
 
 #include <limits>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ms_deform_attn.h"
+#include "ms_deform_attn_cpu.h"
 
 #include <algorithm>
 #include <cstring>

@@ -8,7 +8,7 @@
 #include <memory>
 #include <utility>
 
-#include "ms_deform_attn.h"
+#include "ms_deform_attn_cpu.h"
 
 namespace tfgeo::deform {
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // TfgeoMsDeformAttn and its gradient: registration, shapes, checks and CPU kernels.
-#include "../kernels/ms_deform_attn.h"
+#include "../kernels/ms_deform_attn_cpu.h"
 
 #include <limits>
 #include <utility>
