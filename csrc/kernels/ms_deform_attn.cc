@@ -5,6 +5,8 @@
 #include <cstring>
 #include <vector>
 
+#include "fail.h"
+#include "ms_deform_attn_check.h"
 #include "ms_deform_attn_plan.h"
 
 #define TFGEO_ISA_BODY "ms_deform_attn_body.h"
@@ -125,3 +127,77 @@ TFGEO_INSTANTIATE(double);
 #undef TFGEO_INSTANTIATE
 
 }  // namespace tfgeo
+
+// ---- C interface ----
+
+namespace tfgeo {
+namespace {
+
+Parallel FromC(const TfgeoThreads* threads) {
+  Parallel parallel;
+  if (threads == nullptr) return parallel;
+  parallel.threads = threads->threads;
+  parallel.run = [threads](int64_t total, int64_t block, const RangeFn& fn) {
+    if (total <= 0) return;
+    threads->run(threads->pool, total, block,
+                 [](void* context, int64_t begin, int64_t end) { (*static_cast<const RangeFn*>(context))(begin, end); },
+                 const_cast<RangeFn*>(&fn));
+  };
+  return parallel;
+}
+
+MsDeformAttnShape Sizes(const TfgeoMsDeformAttnShape& s) {
+  return {s.batch, s.length, s.heads, s.dim, s.levels, s.points, s.queries, s.spatial_shapes};
+}
+
+template <typename T>
+void Run(const TfgeoMsDeformAttnShape& shape, const void* value, const TfgeoMsDeformAttnSamples& samples, void* output,
+         const TfgeoThreads* threads) {
+  MsDeformAttn<T>(Sizes(shape), static_cast<const T*>(value), static_cast<const T*>(samples.positions),
+                  static_cast<const T*>(samples.scores), static_cast<T*>(output), FromC(threads));
+}
+
+template <typename T>
+void RunGrad(const TfgeoMsDeformAttnShape& shape, const void* grad_output, const void* value,
+             const TfgeoMsDeformAttnSamples& samples, const TfgeoMsDeformAttnGrads& grads,
+             const TfgeoThreads* threads) {
+  MsDeformAttnGrad<T>(Sizes(shape), static_cast<const T*>(grad_output), static_cast<const T*>(value),
+                      static_cast<const T*>(samples.positions), static_cast<const T*>(samples.scores),
+                      static_cast<T*>(grads.value), static_cast<T*>(grads.positions), static_cast<T*>(grads.scores),
+                      FromC(threads));
+}
+
+bool Served(TfgeoType type, const TfgeoMsDeformAttnShape& shape) {
+  return shape.reference_size == 0 && (type == TFGEO_FLOAT32 || type == TFGEO_FLOAT64);
+}
+
+}  // namespace
+}  // namespace tfgeo
+
+TfgeoCode tfgeo_ms_deform_attn(TfgeoType type, const TfgeoMsDeformAttnShape* shape, const void* value,
+                               const TfgeoMsDeformAttnSamples* samples, void* output, const TfgeoThreads* threads,
+                               TfgeoError error) {
+  const TfgeoCode code = tfgeo::deform::CheckForward(type, shape, value, samples, output, error);
+  if (code != TFGEO_OK) return code;
+  if (!tfgeo::Served(type, *shape)) {
+    return tfgeo::Fail(error, TFGEO_INVALID_ARGUMENT,
+                       "[msDeformAttn] expected float32 or float64 and located samples for a call on the CPU");
+  }
+  (type == TFGEO_FLOAT64 ? tfgeo::Run<double> : tfgeo::Run<float>)(*shape, value, *samples, output, threads);
+  return TFGEO_OK;
+}
+
+TfgeoCode tfgeo_ms_deform_attn_grad(TfgeoType type, const TfgeoMsDeformAttnShape* shape, const void* grad_output,
+                                    const void* value, const TfgeoMsDeformAttnSamples* samples,
+                                    const TfgeoMsDeformAttnGrads* grads, const TfgeoThreads* threads,
+                                    TfgeoError error) {
+  const TfgeoCode code = tfgeo::deform::CheckBackward(type, shape, grad_output, value, samples, grads, error);
+  if (code != TFGEO_OK) return code;
+  if (!tfgeo::Served(type, *shape)) {
+    return tfgeo::Fail(error, TFGEO_INVALID_ARGUMENT,
+                       "[msDeformAttn] expected float32 or float64 and located samples for a call on the CPU");
+  }
+  (type == TFGEO_FLOAT64 ? tfgeo::RunGrad<double> : tfgeo::RunGrad<float>)(*shape, grad_output, value, *samples, *grads,
+                                                                         threads);
+  return TFGEO_OK;
+}
