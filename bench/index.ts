@@ -1,16 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// All timings, or those named: `npm run bench [-- model ms_deform_attn fused_ops]`.
+/**
+ * All timings, or those named: `npm run bench [-- model ms_deform_attn fused_ops]`.
+ *
+ *   --no-peer      ours alone, without other people's implementations beside it
+ *   --threads N    threads of each side (2)
+ *   --rounds N     how often each measurement is repeated (7)
+ *   --only TEXT    cases with TEXT in their name; results are then printed, not written
+ *   --anyway       writes results although the machine is busy
+ */
+import { UserError } from '../src/errors.js';
+import { benchOptions } from './options.js';
+
 const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
   ms_deform_attn: () => import('./ms_deform_attn.js'),
   fused_ops: () => import('./fused_ops.js'),
   model: () => import('./model.js'),
 };
 
-const wanted = process.argv.slice(2);
-const unknown = wanted.filter((name) => !Object.hasOwn(BENCHES, name));
-if (unknown.length > 0) {
-  console.error(`unknown: ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`);
-  process.exitCode = 2;
-} else {
-  for (const name of wanted.length > 0 ? wanted : Object.keys(BENCHES)) await BENCHES[name]!();
+try {
+  const { names } = benchOptions();
+  const unknown = names.filter((name) => !Object.hasOwn(BENCHES, name));
+  if (unknown.length > 0)
+    throw new UserError(`unknown: ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`);
+  for (const name of names.length > 0 ? names : Object.keys(BENCHES)) await BENCHES[name]!();
+} catch (error) {
+  if (!(error instanceof UserError)) throw error;
+  console.error(`tfgeo: ${error.message}`);
+  process.exitCode = error.exitCode;
 }
