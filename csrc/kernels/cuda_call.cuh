@@ -5,20 +5,11 @@
 
 #include <cuda_runtime.h>
 
-#include <cstdint>
-#include <cstdio>
-
 #include "abi.h"
 #include "cuda_library.h"
+#include "fail.h"
 
 namespace tfgeo::cuda {
-
-// Puts a sentence into the caller's buffer and returns the code.
-template <typename... Parts>
-TfgeoCode Fail(TfgeoCode code, TfgeoError error, const char* format, Parts... parts) {
-  if (error.text != nullptr && error.size > 0) std::snprintf(error.text, error.size, format, parts...);
-  return code;
-}
 
 // What went wrong with `what`; the error is taken from the runtime's memory unless the context is lost.
 TfgeoCode FailWith(cudaError_t status, const char* what, TfgeoError error);

@@ -23,7 +23,7 @@ TfgeoCode NoGpuCode(int device, TfgeoError error) {
   int major = 0, minor = 0;
   cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
   cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
-  return Fail(TFGEO_NO_GPU_CODE, error,
+  return Fail(error, TFGEO_NO_GPU_CODE,
               "this card is sm_%d%d and tfgeo_cuda.so holds code for %s only; build it for the card with "
               "`TFGEO_CUDA_TARGETS=sm_%d%d npx tfgeo-train setup --cuda`",
               major, minor, TFGEO_CUDA_TARGETS, major, minor);
@@ -38,7 +38,7 @@ TfgeoCode FailWith(cudaError_t status, const char* what, TfgeoError error) {
     return NoGpuCode(device, error);
   }
   const TfgeoCode code = status == cudaErrorMemoryAllocation ? TFGEO_OUT_OF_MEMORY : TFGEO_GPU_ERROR;
-  return Fail(code, error, "%s failed: %s (%s)", what, cudaGetErrorString(status), cudaGetErrorName(status));
+  return Fail(error, code, "%s failed: %s (%s)", what, cudaGetErrorString(status), cudaGetErrorName(status));
 }
 
 cudaError_t Processors(int* count) {

@@ -4,6 +4,7 @@
 
 #include "cuda_call.cuh"
 #include "ms_deform_attn_backward.cuh"
+#include "ms_deform_attn_check.h"
 #include "ms_deform_attn_forward.cuh"
 
 namespace tfgeo::cuda {
@@ -11,7 +12,7 @@ namespace {
 
 // ---- what a call is made of ----
 
-struct Call {
+struct CommonCall {
   Problem problem;
   const void* value;
   const TfgeoMsDeformAttnSamples* samples;
@@ -19,21 +20,19 @@ struct Call {
   TfgeoError error;
 };
 
-struct ForwardCall : Call {
+struct ForwardCall : CommonCall {
   void* output;
 };
 
-struct BackwardCall : Call {
+struct BackwardCall : CommonCall {
   const void* grad_output;
   const TfgeoMsDeformAttnGrads* grads;
   void* scratch;
 };
 
-TfgeoCode ReadProblem(TfgeoType type, const TfgeoMsDeformAttnShape* shape, Problem* problem, TfgeoError error) {
-  const TfgeoCode code = tfgeo_ms_deform_attn_check(type, shape, error);
-  if (code != TFGEO_OK) return code;
+TfgeoCode ReadProblem(const TfgeoMsDeformAttnShape* shape, Problem* problem, TfgeoError error) {
   if (shape->levels > kMaxLevels) {
-    return Fail(TFGEO_INVALID_ARGUMENT, error, "[msDeformAttn] expected at most %d levels on CUDA but received %lld",
+    return Fail(error, TFGEO_INVALID_ARGUMENT, "[msDeformAttn] expected at most %d levels on CUDA but received %lld",
                 kMaxLevels, static_cast<long long>(shape->levels));
   }
   Problem& p = *problem;
@@ -56,10 +55,12 @@ TfgeoCode ReadProblem(TfgeoType type, const TfgeoMsDeformAttnShape* shape, Probl
 }
 
 template <typename A>
-Inputs<A> InputsOf(const Call& call) {
+Inputs<A> InputsOf(const CommonCall& call) {
   return {static_cast<const A*>(call.samples->reference), static_cast<const A*>(call.samples->positions),
           static_cast<const A*>(call.samples->scores)};
 }
+
+int64_t Groups(const Problem& p) { return static_cast<int64_t>(p.batch) * p.queries * p.heads; }
 
 // ---- how it is launched ----
 
@@ -68,13 +69,12 @@ template <int G>
 TfgeoCode ChooseGrid(const Problem& p, dim3* grid, dim3* block, TfgeoError error) {
   int processors = 0;
   TFGEO_CUDA_TRY(Processors(&processors), error);
-  const int64_t groups = static_cast<int64_t>(p.batch) * p.queries * p.heads;
   int threads = kThreads;
-  while (threads > 64 && groups * G < 2 * static_cast<int64_t>(processors) * threads) threads /= 2;
+  while (threads > 64 && Groups(p) * G < 2 * static_cast<int64_t>(processors) * threads) threads /= 2;
   const int64_t tiles = (p.queries + threads / G - 1) / (threads / G);
   const int64_t blocks = tiles * p.heads * p.batch;
   if (blocks > INT32_MAX) {
-    return Fail(TFGEO_INVALID_ARGUMENT, error,
+    return Fail(error, TFGEO_INVALID_ARGUMENT,
                 "[msDeformAttn] expected fewer than 2^31 blocks of work but received %lld; use smaller batches",
                 static_cast<long long>(blocks));
   }
@@ -83,20 +83,20 @@ TfgeoCode ChooseGrid(const Problem& p, dim3* grid, dim3* block, TfgeoError error
   return TFGEO_OK;
 }
 
-template <typename T, int V, int G, bool kRaw>
+template <typename T, int V, int C, int G, bool kRaw>
 TfgeoCode Launch(const ForwardCall& call) {
   typedef typename Sum<T>::Type A;
   dim3 grid, block;
   const TfgeoCode code = ChooseGrid<G>(call.problem, &grid, &block, call.error);
   if (code != TFGEO_OK) return code;
-  const auto kernel = ForwardKernel<T, V, G, kRaw>;
+  const auto kernel = ForwardKernel<T, V, C, G, kRaw>;
   const size_t shared = block.x / G * Slots<A, G>::kForward;
   TFGEO_LAUNCH(kernel, grid, block, shared, call.stream, call.problem, static_cast<const T*>(call.value),
                InputsOf<A>(call), static_cast<T*>(call.output));
   return AfterLaunch("the forward kernel of msDeformAttn", call.error);
 }
 
-template <typename T, int V, int G, bool kRaw>
+template <typename T, int V, int C, int G, bool kRaw>
 TfgeoCode Launch(const BackwardCall& call) {
   typedef typename Sum<T>::Type A;
   const Problem& p = call.problem;
@@ -113,7 +113,7 @@ TfgeoCode Launch(const BackwardCall& call) {
     const size_t bytes = sizeof(A) * p.batch * p.queries * p.levels * p.reference_size;
     TFGEO_CUDA_TRY(cudaMemsetAsync(grads.reference, 0, bytes, call.stream), call.error);
   }
-  const auto kernel = BackwardKernel<T, V, G, kRaw>;
+  const auto kernel = BackwardKernel<T, V, C, G, kRaw>;
   const size_t shared = block.x / G * Slots<A, G>::kBackward;
   TFGEO_LAUNCH(kernel, grid, block, shared, call.stream, p, static_cast<const T*>(call.grad_output),
                static_cast<const T*>(call.value), InputsOf<A>(call), grads);
@@ -138,28 +138,40 @@ bool AllAligned(const BackwardCall& call) {
   return Aligned(call.value) && Aligned(call.grad_output) && Aligned(call.grads->value) && Aligned(call.scratch);
 }
 
+// With fewer warps a multiprocessor than this, waiting for memory is what takes the time.
+constexpr int kFewWarps = 16;
+
+// C lanes that hold all channels at once, or a whole warp of teams where that leaves too little to do.
+template <typename T, int V, int C, bool kRaw, typename Call>
+TfgeoCode ChooseTeams(const Call& call) {
+  int processors = 0;
+  TFGEO_CUDA_TRY(Processors(&processors), call.error);
+  const bool few = Groups(call.problem) * C < int64_t{kFewWarps} * kWarp * processors;
+  return few ? Launch<T, V, C, kWarp, kRaw>(call) : Launch<T, V, C, C, kRaw>(call);
+}
+
 // As many lanes as there are packs of channels in a head: 16 bytes each where the head can be cut so, else one channel.
-template <typename T, bool kRaw, typename C>
-TfgeoCode ChooseLanes(const C& call) {
+template <typename T, bool kRaw, typename Call>
+TfgeoCode ChooseLanes(const Call& call) {
   constexpr int kPack = 16 / sizeof(T);
   const int dim = call.problem.dim;
   if (dim % kPack != 0 || !AllAligned(call)) {
-    return dim <= 8 ? Launch<T, 1, 8, kRaw>(call) : Launch<T, 1, 32, kRaw>(call);
+    return dim <= 8 ? ChooseTeams<T, 1, 8, kRaw>(call) : ChooseTeams<T, 1, 32, kRaw>(call);
   }
   const int packs = dim / kPack;
-  if (packs <= 4) return Launch<T, kPack, 4, kRaw>(call);
-  if (packs <= 8) return Launch<T, kPack, 8, kRaw>(call);
-  if (packs <= 16) return Launch<T, kPack, 16, kRaw>(call);
-  return Launch<T, kPack, 32, kRaw>(call);
+  if (packs <= 4) return ChooseTeams<T, kPack, 4, kRaw>(call);
+  if (packs <= 8) return ChooseTeams<T, kPack, 8, kRaw>(call);
+  if (packs <= 16) return ChooseTeams<T, kPack, 16, kRaw>(call);
+  return ChooseTeams<T, kPack, 32, kRaw>(call);
 }
 
-template <typename T, typename C>
-TfgeoCode ChooseForm(const C& call) {
+template <typename T, typename Call>
+TfgeoCode ChooseForm(const Call& call) {
   return call.problem.reference_size == 0 ? ChooseLanes<T, false>(call) : ChooseLanes<T, true>(call);
 }
 
-template <typename C>
-TfgeoCode ChooseType(TfgeoType type, const C& call) {
+template <typename Call>
+TfgeoCode ChooseType(TfgeoType type, const Call& call) {
   switch (type) {
     case TFGEO_FLOAT32:
       return ChooseForm<float>(call);
@@ -173,15 +185,6 @@ TfgeoCode ChooseType(TfgeoType type, const C& call) {
   return TFGEO_INVALID_ARGUMENT;  // the check has refused it before
 }
 
-TfgeoCode CheckPointers(const TfgeoMsDeformAttnShape* shape, const void* value,
-                        const TfgeoMsDeformAttnSamples* samples, const void* output, TfgeoError error) {
-  const bool complete = value && output && samples && samples->positions && samples->scores;
-  if (complete && (shape->reference_size == 0) == (samples->reference == nullptr)) return TFGEO_OK;
-  return Fail(TFGEO_INVALID_ARGUMENT, error,
-              "[msDeformAttn] expected value, samples and output, and a reference with raw samples only, but received "
-              "a null pointer or a reference too many");
-}
-
 }  // namespace
 }  // namespace tfgeo::cuda
 
@@ -190,9 +193,9 @@ using namespace tfgeo::cuda;
 TfgeoCode tfgeo_cuda_ms_deform_attn(TfgeoType type, const TfgeoMsDeformAttnShape* shape, const void* value,
                                     const TfgeoMsDeformAttnSamples* samples, void* output, void* stream,
                                     TfgeoError error) {
+  TfgeoCode code = tfgeo::deform::CheckForward(type, shape, value, samples, output, error);
   ForwardCall call = {{{}, value, samples, static_cast<cudaStream_t>(stream), error}, output};
-  TfgeoCode code = ReadProblem(type, shape, &call.problem, error);
-  if (code == TFGEO_OK) code = CheckPointers(shape, value, samples, output, error);
+  if (code == TFGEO_OK) code = ReadProblem(shape, &call.problem, error);
   if (code == TFGEO_OK) code = tfgeo_cuda_check_device(error);
   return code == TFGEO_OK ? ChooseType(type, call) : code;
 }
@@ -207,15 +210,13 @@ TfgeoCode tfgeo_cuda_ms_deform_attn_grad(TfgeoType type, const TfgeoMsDeformAttn
                                          const TfgeoMsDeformAttnSamples* samples,
                                          const TfgeoMsDeformAttnGrads* grads, void* scratch, void* stream,
                                          TfgeoError error) {
-  BackwardCall call = {{{}, value, samples, static_cast<cudaStream_t>(stream), error}, grad_output, grads, scratch};
-  TfgeoCode code = ReadProblem(type, shape, &call.problem, error);
-  if (code == TFGEO_OK) code = CheckPointers(shape, value, samples, grad_output, error);
-  if (code == TFGEO_OK && (!grads || (grads->reference && !samples->reference) ||
-                           (grads->value && !scratch && tfgeo_cuda_ms_deform_attn_grad_scratch(type, shape) > 0))) {
-    return Fail(TFGEO_INVALID_ARGUMENT, error,
-                "[msDeformAttn] expected grads, a reference gradient with raw samples only, and scratch memory for "
-                "16-bit value gradients, but received a null pointer or a gradient too many");
+  TfgeoCode code = tfgeo::deform::CheckBackward(type, shape, grad_output, value, samples, grads, error);
+  if (code == TFGEO_OK && grads->value && !scratch && tfgeo_cuda_ms_deform_attn_grad_scratch(type, shape) > 0) {
+    return tfgeo::Fail(error, TFGEO_INVALID_ARGUMENT,
+                "[msDeformAttn] expected scratch memory for value gradients of a 16-bit type but received a null pointer");
   }
+  BackwardCall call = {{{}, value, samples, static_cast<cudaStream_t>(stream), error}, grad_output, grads, scratch};
+  if (code == TFGEO_OK) code = ReadProblem(shape, &call.problem, error);
   if (code == TFGEO_OK) code = tfgeo_cuda_check_device(error);
   return code == TFGEO_OK ? ChooseType(type, call) : code;
 }

@@ -79,7 +79,8 @@ TFGEO_EXPORT TfgeoCode tfgeo_ms_deform_attn_grad(TfgeoType type, const TfgeoMsDe
 
 /*
  * All pointers but spatial_shapes are to device memory of the current device, `stream` is a cudaStream_t; the calls
- * return when the work is queued. At most 64 levels.
+ * return when the work is queued. At most 64 levels. Positions must be aligned to a pair of numbers; value, output and
+ * their gradients are read fastest where they are aligned to 16 bytes.
  */
 TFGEO_EXPORT TfgeoCode tfgeo_cuda_ms_deform_attn(TfgeoType type, const TfgeoMsDeformAttnShape* shape,
                                                  const void* value, const TfgeoMsDeformAttnSamples* samples,

@@ -23,15 +23,17 @@ struct Grads {
 };
 
 // One part of the channels: adds to the dot products in shared memory and scatters to grad_value. `value` and
-// `grad_value` (or null) point at pixel 0. All lanes of the warp take part, up to the largest `count` in it.
-template <typename T, int V, int G, typename A>
+// `grad_value` (or null) point at this lane's channels of pixel 0. All lanes of the warp take part, up to the largest
+// `count` in it.
+template <typename T, int V, int C, int G, typename A>
 __device__ __forceinline__ void Scatter(const T* value, const Pack<T, V>& upstream, bool active, A* grad_value,
                                         const Slots<A, G>& slots, int count, int most, int lane, bool add) {
   A grad[V];
 #pragma unroll
   for (int v = 0; v < V; ++v) grad[v] = Widen<A>(upstream.at[v]);
   TFGEO_UNROLL(2)
-  for (int i = 0; i < most; ++i) {
+  for (int begin = 0; begin < most; begin += G / C) {
+    const int i = begin + lane / C;
     const bool here = i < count;
     A dot[4] = {0, 0, 0, 0};
     if (here && active) {
@@ -52,9 +54,9 @@ __device__ __forceinline__ void Scatter(const T* value, const Pack<T, V>& upstre
         if (grad_value != nullptr && weight.at[k] != 0) AddPack<V>(grad_value + offset.at[k], scaled);
       }
     }
-    const A sum = FourSumsOverLanes<G>(dot[0], dot[1], dot[2], dot[3], lane);
-    if (here && lane < 4) {
-      A* at = slots.dot[i].at + lane;
+    const A sum = FourSumsOverLanes<C>(dot[0], dot[1], dot[2], dot[3], lane);
+    if (here && lane % C < 4) {
+      A* at = slots.dot[i].at + lane % C;
       Store(at, add ? Load(at) + sum : sum);
     }
   }
@@ -162,7 +164,7 @@ __device__ __forceinline__ void FinishSoftmax(const Problem& p, const Reader<A, 
   }
 }
 
-template <typename T, int V, int G, bool kRaw>
+template <typename T, int V, int C, int G, bool kRaw>
 __global__ void __launch_bounds__(kThreads, kBackwardBlocks)
     BackwardKernel(const __grid_constant__ Problem p, const T* __restrict__ grad_output,
                    const T* __restrict__ value, const Inputs<typename Sum<T>::Type> in,
@@ -180,13 +182,13 @@ __global__ void __launch_bounds__(kThreads, kBackwardBlocks)
     const int count = FillSlots<A, G, kRaw, true>(p, reader, place, slots, begin, slot);
     const int most = MaxOverLanes<kWarp>(count);
     __syncwarp();
-    for (int first = 0; first < p.dim; first += G * V) {
-      const int channel = first + place.lane * V;
+    for (int first = 0; first < p.dim; first += C * V) {
+      const int channel = first + place.lane % C * V;
       const bool active = channel < p.dim;
       Pack<T, V> grad = {};
       if (active) grad = LoadPack<V>(upstream + channel);
       A* grad_value = grads.value == nullptr || !place.valid ? nullptr : grads.value + item + channel;
-      Scatter<T, V, G>(value + item + channel, grad, active, grad_value, slots, count, most, place.lane, first > 0);
+      Scatter<T, V, C>(value + item + channel, grad, active, grad_value, slots, count, most, place.lane, first > 0);
     }
     __syncwarp();
     FinishChunk<A, G, kRaw>(p, reader, place, slots, grads, begin, slot, weighted);

@@ -2,9 +2,10 @@
 // Where the samples of a query lie: the part of ms_deform_attn.cu that forward and backward share.
 //
 // A group of G lanes (4 to 32, a power of two) serves one query of one head. The lanes first share out its samples:
-// each works out the corners and weights of a few and leaves them in shared memory; then all of them go through the
-// samples together, every lane with V channels of its own. Only lanes of one warp work together, so that no block-wide
-// barrier is needed.
+// each works out the corners and weights of a few and leaves them in shared memory; then they go through the samples,
+// C lanes together with V channels each. Where C is G all lanes do all samples; where there are few queries, C is a
+// part of G and its G / C teams take every (G / C)th sample. Only lanes of one warp work together, so that no
+// block-wide barrier is needed.
 #ifndef TFGEO_KERNELS_MS_DEFORM_ATTN_SAMPLES_CUH_
 #define TFGEO_KERNELS_MS_DEFORM_ATTN_SAMPLES_CUH_
 
