@@ -26,4 +26,4 @@ export { type ModelConfig, PRESETS, preset } from './models/config.js';
 export { Tokenizer } from './models/text/index.js';
 export * from './models/tf_layers/index.js';
 export { readSafetensors, writeSafetensors } from './models/weights/safetensors.js';
-export { linearAssignment, msDeformAttn } from './ops/index.js';
+export { linearAssignment, msDeformAttn, msDeformAttnRaw } from './ops/index.js';

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Argument errors of the ops; the message says what was expected and what came.
+// Errors of the ops; the message says what was expected and what came.
 #ifndef TFGEO_TF_ERRORS_H_
 #define TFGEO_TF_ERRORS_H_
 
+#include "../kernels/abi.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
@@ -12,6 +13,22 @@ namespace tfgeo {
 template <typename... Parts>
 absl::Status Invalid(const Parts&... parts) {
   return absl::InvalidArgumentError(absl::StrCat(parts...));
+}
+
+// What a call of the C interface gave, with its sentence.
+inline absl::Status ToStatus(TfgeoCode code, const char* sentence) {
+  switch (code) {
+    case TFGEO_OK:
+      return absl::OkStatus();
+    case TFGEO_INVALID_ARGUMENT:
+      return absl::InvalidArgumentError(sentence);
+    case TFGEO_NO_GPU_CODE:
+      return absl::FailedPreconditionError(sentence);
+    case TFGEO_OUT_OF_MEMORY:
+      return absl::ResourceExhaustedError(sentence);
+    default:
+      return absl::InternalError(sentence);
+  }
 }
 
 }  // namespace tfgeo

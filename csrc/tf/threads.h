@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "../kernels/abi.h"
 #include "../kernels/parallel.h"
 #include "tensorflow/core/framework/op_kernel.h"
 
@@ -23,6 +24,19 @@ inline Parallel Threads(tensorflow::OpKernelContext* context) {
     }
   };
   return parallel;
+}
+
+// The same for a C interface.
+inline TfgeoThreads CThreads(tensorflow::OpKernelContext* context) {
+  auto* workers = context->device()->tensorflow_cpu_worker_threads()->workers;
+  return {std::max(1, workers->NumThreads()), workers,
+          [](void* pool, int64_t total, int64_t block, void (*fn)(void*, int64_t, int64_t), void* state) {
+            if (total <= 0) return;
+            if (total <= block) return fn(state, 0, total);
+            static_cast<tensorflow::thread::ThreadPool*>(pool)->ParallelFor(
+                total, tensorflow::thread::ThreadPool::SchedulingParams::Fixed(block),
+                [fn, state](int64_t begin, int64_t end) { fn(state, begin, end); });
+          }};
 }
 
 }  // namespace tfgeo

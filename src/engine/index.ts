@@ -12,7 +12,7 @@ export type { CpuInfo, GpuInfo } from './hardware.js';
 export type { Attempt, Source } from './libtensorflow.js';
 export { opAttr } from './op_attr.js';
 export { currentEngine, hasNativeOps, ready } from './ready.js';
-export { alignedFloat32, nativeBinding, runOp } from './run_op.js';
+export { alignedFloat32, nativeBinding, type OpInput, runOp } from './run_op.js';
 export type { SetupOptions, SetupReport } from './setup.js';
 export { setup } from './setup.js';
 export type { EngineId, EngineInfo, OpLibraryInfo, ReadyOptions, TensorFlowInfo } from './types.js';

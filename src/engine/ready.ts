@@ -17,9 +17,10 @@ export function currentEngine(): EngineInfo | null {
   return current;
 }
 
-/** Whether tfgeo's own TensorFlow operators are loaded. */
-export function hasNativeOps(): boolean {
-  return current?.tensorflow?.opLibrary.path != null;
+/** Whether tfgeo's own TensorFlow operators are loaded, and all of `names` among them. */
+export function hasNativeOps(names: readonly string[] = []): boolean {
+  const library = current?.tensorflow?.opLibrary;
+  return library?.path != null && names.every((name) => library.ops.includes(name));
 }
 
 /**

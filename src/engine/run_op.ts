@@ -1,10 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { EXIT_CODES, UserError } from '../errors.js';
-import { type NativeBinding, type OpAttr, type TensorMetadata, TF_DTYPE } from './binding.js';
+import {
+  type NativeBinding,
+  type OpAttr,
+  type TensorId,
+  type TensorMetadata,
+  TF_DTYPE,
+  type TfDtypeName,
+} from './binding.js';
 import type { NodeBackend } from './kernels.js';
 import { opAttr } from './op_attr.js';
 import { TENSORFLOW_BACKEND } from './tensorflow_engine.js';
+
+/** A tensor in a type that tfjs may not have, or a constant that is no tensor of tfjs. */
+export type OpInput =
+  | tf.Tensor
+  | { tensor: tf.Tensor; as: TfDtypeName }
+  | { shape: readonly number[]; int32: Int32Array };
 
 /**
  * Runs a TensorFlow op by name, with any number of inputs and outputs. List inputs are given one after the other,
@@ -17,13 +30,40 @@ import { TENSORFLOW_BACKEND } from './tensorflow_engine.js';
 export function runOp(
   name: string,
   attrs: readonly OpAttr[],
-  inputs: readonly tf.Tensor[],
+  inputs: readonly OpInput[],
   numOutputs: number,
 ): tf.Tensor[] {
   const backend = nodeBackend();
   const { binding } = backend;
-  const outputs = binding.executeOp(name, attrs, backend.getInputTensorIds(inputs), numOutputs);
-  return outputs.map((output) => backend.createOutputTensor(asTfjsType(binding, output)));
+  const own: TensorId[] = [];
+  try {
+    const ids = inputs.map((input) => {
+      if (!('tensor' in input || 'int32' in input)) return backend.getInputTensorIds([input])[0]!;
+      own.push(makeInput(backend, input));
+      return own.at(-1)!;
+    });
+    const outputs = binding.executeOp(name, attrs, ids, numOutputs);
+    return outputs.map((output) => backend.createOutputTensor(asTfjsType(binding, output)));
+  } finally {
+    for (const id of own) binding.deleteTensor(id);
+  }
+}
+
+/** An input that lives as long as the op runs. */
+function makeInput(backend: NodeBackend, input: Exclude<OpInput, tf.Tensor>): TensorId {
+  const { binding } = backend;
+  if ('int32' in input) return binding.createTensor(input.shape, TF_DTYPE.int32, input.int32);
+  const [id] = backend.getInputTensorIds([input.tensor]);
+  return cast(binding, id!, TF_DTYPE[input.tensor.dtype as TfDtypeName], input.as).id;
+}
+
+function cast(binding: NativeBinding, id: TensorId, from: number, to: TfDtypeName): TensorMetadata {
+  const attrs = [
+    { name: 'SrcT', type: opAttr.type('', 'int32').type, value: from },
+    opAttr.type('DstT', to),
+    opAttr.bool('Truncate', false),
+  ];
+  return binding.executeOp('Cast', attrs, [id], 1)[0]!;
 }
 
 /** Casts an output whose type tfjs does not have; a type with no numbers in it stays as it is. */
@@ -31,12 +71,7 @@ function asTfjsType(binding: NativeBinding, output: TensorMetadata): TensorMetad
   const to = CAST_TO.get(output.dtype);
   if (to === undefined) return output;
   try {
-    const attrs = [
-      { name: 'SrcT', type: opAttr.type('', 'int32').type, value: output.dtype },
-      opAttr.type('DstT', to),
-      opAttr.bool('Truncate', false),
-    ];
-    return binding.executeOp('Cast', attrs, [output.id], 1)[0]!;
+    return cast(binding, output.id, output.dtype, to);
   } finally {
     binding.deleteTensor(output.id);
   }

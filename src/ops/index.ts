@@ -3,18 +3,22 @@ import { geluRegistration } from './gelu.js';
 import { layerNormRegistration } from './layer_norm.js';
 import { linearAssignmentRegistration } from './linear_assignment.js';
 import { msDeformAttnRegistration } from './ms_deform_attn.js';
+import { msDeformAttnRawRegistration } from './ms_deform_attn_raw.js';
 import { type OpRegistration, register } from './registry.js';
 
 /**
  * tfgeo's operators. Each runs a TensorFlow op of its own on engine `tensorflow` and its meaning in TensorFlow.js
  * operations elsewhere.
  */
+export { roundToBfloat16 } from './bfloat16.js';
 export { argumentError, checkTensor } from './check.js';
 export { gelu, geluPlain } from './gelu.js';
 export { layerNorm, layerNormPlain } from './layer_norm.js';
 export { linearAssignment, linearAssignmentPlain } from './linear_assignment.js';
 export { msDeformAttn } from './ms_deform_attn.js';
+export type { MsDeformAttnOptions } from './ms_deform_attn_check.js';
 export { msDeformAttnPlain, type SpatialShapes } from './ms_deform_attn_plain.js';
+export { locateSamples, msDeformAttnRaw, weighSamples } from './ms_deform_attn_raw.js';
 export { detach, noGrad } from './no_grad.js';
 export type { OpOptions, OpPath } from './registry.js';
 export { setDefaultOpPath } from './registry.js';
@@ -22,6 +26,7 @@ export { setDefaultOpPath } from './registry.js';
 /** The registration list: one row per op. */
 const REGISTRATIONS: readonly OpRegistration[] = [
   msDeformAttnRegistration,
+  msDeformAttnRawRegistration,
   linearAssignmentRegistration,
   layerNormRegistration,
   geluRegistration,

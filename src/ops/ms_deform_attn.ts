@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import { opAttr, runOp } from '../engine/index.js';
-import { argumentError, checkTensor } from './check.js';
+import { roundToBfloat16 } from './bfloat16.js';
+import { checkTensor } from './check.js';
+import { checkPositions, checkValue, type MsDeformAttnOptions } from './ms_deform_attn_check.js';
+import { msDeformAttnAttributes, msDeformAttnKernels } from './ms_deform_attn_native.js';
 import { msDeformAttnPlain, type SpatialShapes } from './ms_deform_attn_plain.js';
-import { NATIVE_BACKEND, type OpOptions, type OpRegistration, useNative } from './registry.js';
+import { type OpRegistration, useNative } from './registry.js';
 
 const OP = 'msDeformAttn';
 const KERNEL = 'TfgeoMsDeformAttn';
 const GRAD_KERNEL = 'TfgeoMsDeformAttnGrad';
+
+/** Row of the registration list, see index.ts. */
+export const msDeformAttnRegistration: OpRegistration = msDeformAttnKernels(KERNEL, GRAD_KERNEL, [
+  'samplingLocations',
+  'attentionWeights',
+]);
 
 /**
  * Multi-scale deformable attention: every query takes a few bilinear samples of each feature map and sums them, weighted
@@ -31,100 +39,23 @@ export function msDeformAttn(
   spatialShapes: SpatialShapes,
   samplingLocations: tf.Tensor,
   attentionWeights: tf.Tensor5D,
-  options: OpOptions = {},
+  options: MsDeformAttnOptions = {},
 ): tf.Tensor3D {
-  checkArguments(value, spatialShapes, samplingLocations, attentionWeights);
-  if (!useNative(OP, msDeformAttnRegistration, options)) {
-    return tf.tidy(() => msDeformAttnPlain(value, spatialShapes, samplingLocations, attentionWeights));
+  const sizes = checkValue(OP, value, spatialShapes, options);
+  const { batch, heads, levels } = sizes;
+  const { queries, points } = checkPositions(OP, 'samplingLocations', samplingLocations, sizes);
+  const weights = [batch, queries, heads, levels, points];
+  checkTensor(OP, 'attentionWeights', attentionWeights, 'float32', '[N, Q, M, L, P]', weights);
+  if (useNative(OP, msDeformAttnRegistration, options)) {
+    const inputs = { value, samplingLocations, attentionWeights };
+    const attributes = msDeformAttnAttributes(spatialShapes, options);
+    return tf.engine().runKernel(KERNEL, inputs, attributes) as tf.Tensor3D;
   }
-  const inputs = { value, samplingLocations, attentionWeights };
-  const attrs = { spatialShapes: spatialShapes.map(([h, w]) => [h, w]) };
-  return tf.engine().runKernel(KERNEL, inputs, attrs) as tf.Tensor3D;
-}
-
-function checkArguments(
-  value: tf.Tensor,
-  spatialShapes: SpatialShapes,
-  samplingLocations: tf.Tensor,
-  attentionWeights: tf.Tensor,
-): void {
-  checkTensor(OP, 'value', value, 'float32', '[N, S, M, D]', [null, null, null, null]);
-  const [n, length, m] = value.shape as [number, number, number];
-  const levels = spatialShapes.length;
-  let sum = 0;
-  spatialShapes.forEach(([h, w], level) => {
-    if (!(Number.isInteger(h) && Number.isInteger(w) && h >= 1 && w >= 1)) {
-      throw argumentError(
-        OP,
-        'whole (H, W) of at least 1',
-        `level ${level} of spatialShapes`,
-        `(${h}, ${w})`,
-      );
+  return tf.tidy(() => {
+    if (options.values !== 'bfloat16') {
+      return msDeformAttnPlain(value, spatialShapes, samplingLocations, attentionWeights);
     }
-    sum += h * w;
+    const rounded = roundToBfloat16(value);
+    return roundToBfloat16(msDeformAttnPlain(rounded, spatialShapes, samplingLocations, attentionWeights));
   });
-  if (sum !== length) {
-    const received = `${sum} from ${spatialShapes.map(([h, w]) => `${h}x${w}`).join(', ') || 'no level'}`;
-    throw argumentError(OP, `a sum of H * W = ${length}, the length of value,`, 'spatialShapes', received);
-  }
-  const q = samplingLocations.shape[1] ?? null;
-  const p = samplingLocations.shape[4] ?? null;
-  checkTensor(OP, 'samplingLocations', samplingLocations, 'float32', '[N, Q, M, L, P, 2]', [
-    n,
-    q === 0 ? null : q,
-    m,
-    levels,
-    p === 0 ? null : p,
-    2,
-  ]);
-  checkTensor(OP, 'attentionWeights', attentionWeights, 'float32', '[N, Q, M, L, P]', [n, q, m, levels, p]);
 }
-
-/** The first four inputs of both TensorFlow ops, in order; `spatialShapes` travels as an attribute of the kernel. */
-function runNative(
-  op: string,
-  before: tf.TensorInfo[],
-  inputs: tf.NamedTensorInfoMap,
-  attrs: tf.NamedAttrMap | undefined,
-  outputs: number,
-): tf.TensorInfo[] {
-  const { value, samplingLocations, attentionWeights } = inputs;
-  const shapes = tf.tensor2d(attrs!.spatialShapes as number[][], undefined, 'int32');
-  const tensors = [...before, value, shapes, samplingLocations, attentionWeights];
-  const result = runOp(op, [opAttr.type('T', 'float32')], tensors as tf.Tensor[], outputs);
-  shapes.dispose();
-  return result;
-}
-
-/** Rows of the registration list, see index.ts. */
-export const msDeformAttnRegistration: OpRegistration = {
-  kernels: [
-    {
-      kernelName: KERNEL,
-      backendName: NATIVE_BACKEND,
-      kernelFunc: ({ inputs, attrs }) => runNative(KERNEL, [], inputs, attrs, 1)[0]!,
-    },
-    {
-      kernelName: GRAD_KERNEL,
-      backendName: NATIVE_BACKEND,
-      kernelFunc: ({ inputs, attrs }) => runNative(GRAD_KERNEL, [inputs.dy!], inputs, attrs, 3),
-    },
-  ],
-  gradients: [
-    {
-      kernelName: KERNEL,
-      inputsToSave: ['value', 'samplingLocations', 'attentionWeights'],
-      gradFunc: (dy, saved, attrs) => {
-        const [value, samplingLocations, attentionWeights] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
-        const inputs = { dy: dy as tf.Tensor, value, samplingLocations, attentionWeights };
-        // Outside the functions below: each of them runs in a scope of its own, which would free the other two.
-        const grads = tf.engine().runKernel(GRAD_KERNEL, inputs, attrs) as tf.Tensor[];
-        return {
-          value: () => grads[0]!,
-          samplingLocations: () => grads[1]!,
-          attentionWeights: () => grads[2]!,
-        };
-      },
-    },
-  ],
-};

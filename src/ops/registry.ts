@@ -16,7 +16,7 @@ export interface OpOptions {
 /** Name of the tfjs backend whose kernels are TensorFlow ops. */
 export const NATIVE_BACKEND = 'tensorflow';
 
-/** What an op file exports for registration with TensorFlow.js. */
+/** What an op file exports for registration with TensorFlow.js. Native kernels bear the names of their TensorFlow ops. */
 export interface OpRegistration {
   kernels: tf.KernelConfig[];
   gradients: tf.GradConfig[];
@@ -39,9 +39,11 @@ export function useNative(op: string, registration: OpRegistration, options: OpO
   const asked = options.path ?? 'auto';
   const path = asked === 'auto' ? defaultPath : asked;
   if (path === 'plain') return false;
-  const available = tf.getBackend() === NATIVE_BACKEND && hasNativeOps();
+  const names = registration.kernels.map(({ kernelName }) => kernelName);
+  const available = tf.getBackend() === NATIVE_BACKEND && hasNativeOps(names);
   if (!available && path === 'native') {
-    const backend = tf.getBackend() === NATIVE_BACKEND ? 'tensorflow without op library' : tf.getBackend();
+    const lacks = hasNativeOps() ? `whose op library lacks one of ${names.join(', ')}` : 'without op library';
+    const backend = tf.getBackend() === NATIVE_BACKEND ? `tensorflow ${lacks}` : tf.getBackend();
     throw argumentError(
       op,
       "engine 'tensorflow' with tfgeo's op library",

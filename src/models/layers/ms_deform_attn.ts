@@ -3,9 +3,11 @@ import * as tf from '@tensorflow/tfjs';
 import {
   argumentError,
   checkTensor,
+  locateSamples,
+  type MsDeformAttnOptions,
   msDeformAttn,
-  type OpOptions,
   type SpatialShapes,
+  weighSamples,
 } from '../../ops/index.js';
 import { Module } from '../module.js';
 import { Linear } from './basic.js';
@@ -93,7 +95,7 @@ export class MSDeformAttn extends Module {
     value: tf.Tensor,
     spatialShapes: SpatialShapes,
     mask: tf.Tensor | null = null,
-    options: OpOptions = {},
+    options: MsDeformAttnOptions = {},
   ): tf.Tensor3D {
     return this.attend(query, referencePoints, value, spatialShapes, mask, options).output;
   }
@@ -105,8 +107,21 @@ export class MSDeformAttn extends Module {
     value: tf.Tensor,
     spatialShapes: SpatialShapes,
     mask: tf.Tensor | null = null,
-    options: OpOptions = {},
+    options: MsDeformAttnOptions = {},
   ): DeformableAttention {
+    const { projected, offsets, logits } = this.project(query, value, mask);
+    const attentionWeights = weighSamples(logits, this.levels);
+    const samplingLocations = locateSamples(referencePoints, offsets, spatialShapes);
+    const attended = msDeformAttn(projected, spatialShapes, samplingLocations, attentionWeights, options);
+    return {
+      output: this.outputProj.forward(attended) as tf.Tensor3D,
+      attentionWeights,
+      samplingLocations,
+    };
+  }
+
+  /** Values by head, offsets and logits of the samples. */
+  private project(query: tf.Tensor, value: tf.Tensor, mask: tf.Tensor | null) {
     const { dModel, heads, levels, points } = this;
     checkTensor('MSDeformAttn', 'query', query, 'float32', '[N, Q, C]', [null, null, dModel]);
     const [batch, queries] = query.shape as [number, number];
@@ -114,49 +129,18 @@ export class MSDeformAttn extends Module {
     const length = value.shape[1]!;
     let projected = this.valueProj.forward(value);
     if (mask) projected = tf.mul(projected, tf.reshape(tf.cast(mask, 'float32'), [batch, length, 1]));
-    const shape: [number, number, number, number, number] = [batch, queries, heads, levels, points];
-    const offsets = tf.reshape(this.samplingOffsets.forward(query), [...shape, 2]) as tf.Tensor<tf.Rank.R6>;
-    const logits = tf.reshape(this.attentionWeights.forward(query), [batch, queries, heads, levels * points]);
-    const attentionWeights = tf.reshape(tf.softmax(logits), shape) as tf.Tensor5D;
-    const samplingLocations = locate(referencePoints, offsets, spatialShapes);
-    const attended = msDeformAttn(
-      tf.reshape(projected, [batch, length, heads, dModel / heads]) as tf.Tensor4D,
-      spatialShapes,
-      samplingLocations,
-      attentionWeights,
-      options,
-    );
+    const samples = levels * points;
     return {
-      output: this.outputProj.forward(attended) as tf.Tensor3D,
-      attentionWeights,
-      samplingLocations,
+      projected: tf.reshape(projected, [batch, length, heads, dModel / heads]) as tf.Tensor4D,
+      offsets: tf.reshape(this.samplingOffsets.forward(query), [batch, queries, heads, levels, points, 2]),
+      logits: tf.reshape(this.attentionWeights.forward(query), [
+        batch,
+        queries,
+        heads,
+        samples,
+      ]) as tf.Tensor4D,
     };
   }
-}
-
-/** Sampling locations `[N, Q, M, L, P, 2]` from offsets in pixels (around points) or in half boxes (around boxes). */
-function locate(
-  reference: tf.Tensor,
-  offsets: tf.Tensor<tf.Rank.R6>,
-  spatialShapes: SpatialShapes,
-): tf.Tensor {
-  const [batch, queries, , levels, points] = offsets.shape;
-  const coordinates = reference.shape[3];
-  if (coordinates !== 2 && coordinates !== 4) {
-    throw argumentError('MSDeformAttn', 'shape [N, Q, L, 2 or 4]', 'referencePoints', `[${reference.shape}]`);
-  }
-  const shape = [batch, queries, levels, coordinates];
-  checkTensor('MSDeformAttn', 'referencePoints', reference, 'float32', '[N, Q, L, 2 or 4]', shape);
-  const byLevel = tf.reshape(reference, [batch, queries, 1, levels, 1, coordinates]);
-  if (coordinates === 2) {
-    const sizes = tf.tensor(
-      spatialShapes.flatMap(([h, w]) => [w, h]),
-      [1, 1, 1, levels, 1, 2],
-    );
-    return tf.add(byLevel, tf.div(offsets, sizes));
-  }
-  const [centre, size] = tf.split(byLevel, 2, -1) as [tf.Tensor, tf.Tensor];
-  return tf.add(centre, tf.mul(offsets, tf.mul(size, 0.5 / points)));
 }
 
 /** Head m looks in direction 2 pi m / M (scaled to the unit square), point p looks p + 1 pixels far, on every level. */
