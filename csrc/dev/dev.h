@@ -3,7 +3,7 @@
 //
 // Each program checks its kernel against a naive version and then times it:
 //     g++ -std=c++17 -O3 -pthread csrc/dev/OP.cc csrc/kernels/OP*.cc csrc/kernels/isa.cc -o /tmp/OP && /tmp/OP
-// It exits 1 when a check fails. With the argument `check` it does not time. TFGEO_ISA=base|avx2 tries the code for
+// It exits 1 when a check fails. With the argument `check` it does not time. TFGEO_ISA=portable|avx2 tries the code for
 // older processors.
 #ifndef TFGEO_DEV_DEV_H_
 #define TFGEO_DEV_DEV_H_

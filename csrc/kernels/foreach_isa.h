@@ -4,9 +4,9 @@
 // Use: in a .cc file, after all other includes,
 //     #define TFGEO_ISA_BODY "my_op_body.h"
 //     #include "foreach_isa.h"
-// The body puts its code into an unnamed namespace in `tfgeo::TFGEO_ISA` and uses vectors of TFGEO_VECTOR_BYTES bytes. It must include
-// nothing itself: inline functions of the standard library compiled for a newer processor could be picked by the linker
-// for all callers. `TFGEO_DISPATCH(f)` then gives the best `f` for the processor at hand.
+// The body puts its code into an unnamed namespace in `tfgeo::TFGEO_ISA` and uses vectors of TFGEO_VECTOR_BYTES bytes.
+// It must include nothing but other bodies: inline functions of the standard library compiled for a newer processor
+// could be picked by the linker for all callers. `TFGEO_DISPATCH(f)` then gives the best `f` for the processor at hand.
 #ifndef TFGEO_KERNELS_FOREACH_ISA_H_
 #define TFGEO_KERNELS_FOREACH_ISA_H_
 
@@ -18,9 +18,10 @@
 
 namespace tfgeo {
 
-enum class Isa { kBase, kAvx2, kAvx512 };
+// From the least to the most. The portable code, in vectors of 16 bytes, is NEON code on aarch64.
+enum class Isa { kPortable, kAvx2, kAvx512 };
 
-// Best instruction set of this processor; TFGEO_ISA=base|avx2|avx512 lowers it (for tests and timing).
+// The one in use, see isa.h.
 Isa BestIsa();
 
 }  // namespace tfgeo
@@ -29,16 +30,16 @@ Isa BestIsa();
 #define TFGEO_DISPATCH(f)                                \
   (::tfgeo::BestIsa() == ::tfgeo::Isa::kAvx512 ? avx512::f \
    : ::tfgeo::BestIsa() == ::tfgeo::Isa::kAvx2 ? avx2::f   \
-                                               : base::f)
+                                               : portable::f)
 #else
-#define TFGEO_DISPATCH(f) base::f
+#define TFGEO_DISPATCH(f) portable::f
 #endif
 
 #endif  // TFGEO_KERNELS_FOREACH_ISA_H_
 
 #ifdef TFGEO_ISA_BODY
 
-#define TFGEO_ISA base
+#define TFGEO_ISA portable
 #define TFGEO_VECTOR_BYTES 16
 #include TFGEO_ISA_BODY
 #undef TFGEO_ISA
@@ -49,10 +50,10 @@ Isa BestIsa();
 #define TFGEO_ISA avx2
 #define TFGEO_VECTOR_BYTES 32
 #ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx2,fma")
+#pragma GCC target("avx2,fma,f16c")
 #endif
 #include TFGEO_ISA_BODY
 #ifdef __clang__
@@ -66,11 +67,11 @@ Isa BestIsa();
 #define TFGEO_ISA avx512
 #define TFGEO_VECTOR_BYTES 64
 #ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), \
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"))), \
                              apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
 #endif
 #include TFGEO_ISA_BODY
 #ifdef __clang__

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "fail.h"
+#include "isa.h"
 #include "ms_deform_attn_check.h"
 #include "ms_deform_attn_plan.h"
 
@@ -177,7 +178,8 @@ bool Served(TfgeoType type, const TfgeoMsDeformAttnShape& shape) {
 TfgeoCode tfgeo_ms_deform_attn(TfgeoType type, const TfgeoMsDeformAttnShape* shape, const void* value,
                                const TfgeoMsDeformAttnSamples* samples, void* output, const TfgeoThreads* threads,
                                TfgeoError error) {
-  const TfgeoCode code = tfgeo::deform::CheckForward(type, shape, value, samples, output, error);
+  TfgeoCode code = tfgeo::deform::CheckForward(type, shape, value, samples, output, error);
+  if (code == TFGEO_OK) code = tfgeo_cpu_check_isa(error);
   if (code != TFGEO_OK) return code;
   if (!tfgeo::Served(type, *shape)) {
     return tfgeo::Fail(error, TFGEO_INVALID_ARGUMENT,
@@ -191,7 +193,8 @@ TfgeoCode tfgeo_ms_deform_attn_grad(TfgeoType type, const TfgeoMsDeformAttnShape
                                     const void* value, const TfgeoMsDeformAttnSamples* samples,
                                     const TfgeoMsDeformAttnGrads* grads, const TfgeoThreads* threads,
                                     TfgeoError error) {
-  const TfgeoCode code = tfgeo::deform::CheckBackward(type, shape, grad_output, value, samples, grads, error);
+  TfgeoCode code = tfgeo::deform::CheckBackward(type, shape, grad_output, value, samples, grads, error);
+  if (code == TFGEO_OK) code = tfgeo_cpu_check_isa(error);
   if (code != TFGEO_OK) return code;
   if (!tfgeo::Served(type, *shape)) {
     return tfgeo::Fail(error, TFGEO_INVALID_ARGUMENT,

@@ -4,6 +4,7 @@
 #define TFGEO_TF_ERRORS_H_
 
 #include "../kernels/abi.h"
+#include "../kernels/isa.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
@@ -29,6 +30,12 @@ inline absl::Status ToStatus(TfgeoCode code, const char* sentence) {
     default:
       return absl::InternalError(sentence);
   }
+}
+
+// TFGEO_ISA must name an instruction set of this processor.
+inline absl::Status CheckIsa() {
+  char text[256] = "";
+  return tfgeo_cpu_check_isa({text, sizeof(text)}) == TFGEO_OK ? absl::OkStatus() : Invalid(text);
 }
 
 }  // namespace tfgeo

@@ -33,6 +33,7 @@ class GeluOp : public OpKernel {
   using OpKernel::OpKernel;
 
   void Compute(OpKernelContext* context) override {
+    OP_REQUIRES_OK(context, CheckIsa());
     const Tensor& x = context->input(0);
     Tensor* y = nullptr;
     OP_REQUIRES_OK(context, context->allocate_output(0, x.shape(), &y));
@@ -45,6 +46,7 @@ class GeluGradOp : public OpKernel {
   using OpKernel::OpKernel;
 
   void Compute(OpKernelContext* context) override {
+    OP_REQUIRES_OK(context, CheckIsa());
     const Tensor& grad_y = context->input(0);
     const Tensor& x = context->input(1);
     OP_REQUIRES(context, grad_y.shape() == x.shape(),

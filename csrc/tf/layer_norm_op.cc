@@ -68,6 +68,7 @@ class LayerNormOp : public OpKernel {
   }
 
   void Compute(OpKernelContext* context) override {
+    OP_REQUIRES_OK(context, CheckIsa());
     const Tensor& x = context->input(0);
     OP_REQUIRES_OK(context, CheckInput(x));
     const int64_t columns = x.dim_size(x.dims() - 1);
@@ -90,6 +91,7 @@ class LayerNormGradOp : public OpKernel {
   }
 
   void Compute(OpKernelContext* context) override {
+    OP_REQUIRES_OK(context, CheckIsa());
     const Tensor& grad_y = context->input(0);
     const Tensor& x = context->input(1);
     const Tensor& weight = context->input(2);
