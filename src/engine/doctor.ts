@@ -114,6 +114,9 @@ function nextStep(report: Omit<DoctorReport, 'next'>): DoctorReport['next'] {
   if (report.ok) {
     return { why: 'everything is in place', command: 'npx tfgeo-train detect IMAGE --prompt "white boats"' };
   }
+  if (report.engine === 'tensorflow' && has(/TFGEO_OP_LIBRARY/)) {
+    return { why: 'that library does not serve; the own build will', command: 'unset TFGEO_OP_LIBRARY' };
+  }
   if (report.engine === 'tensorflow' && has(/did not compile/)) {
     return {
       why: 'the operators did not compile; the rest works',

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { EXIT_CODES, UserError } from '../errors.js';
 import type { NativeBinding } from './binding.js';
@@ -100,13 +102,18 @@ async function registerBackend(binding: NativeBinding): Promise<void> {
   await tf.ready();
 }
 
-/** Loads tfgeo's operators. Without them everything still works, in plain ops, so a failure is told, not thrown. */
+/**
+ * Loads tfgeo's operators: the library that TFGEO_OP_LIBRARY names, else the package's own build. Without them
+ * everything still works, in plain ops, so a failure is told, not thrown.
+ */
 async function loadOps(
   binding: NativeBinding,
   library: LibTensorFlow,
   addon: BuiltPart,
   mayBuild: boolean,
 ): Promise<TensorFlowInfo['opLibrary']> {
+  const named = process.env.TFGEO_OP_LIBRARY;
+  if (named) return loadNamedOps(binding, resolve(named));
   if (!hasSources('ops') && findPart('ops', binding.TF_Version).found === null) {
     return { path: null, reason: 'this package has no operator sources' };
   }
@@ -123,4 +130,23 @@ async function loadOps(
       throw error;
     return { path: null, reason: `${reason} (addon: ${addon.from})` };
   }
+}
+
+/** The library is loaded as it is: whether it fits this TensorFlow shows when it is opened. */
+function loadNamedOps(binding: NativeBinding, path: string): TensorFlowInfo['opLibrary'] {
+  let reason: string;
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
+    reason = `TFGEO_OP_LIBRARY is ${path}, and there is no such file`;
+  } else {
+    try {
+      const ops = opNames(binding.loadOpLibrary(path));
+      if (ops.length > 0) return { path, from: 'TFGEO_OP_LIBRARY', ops };
+      reason = `TFGEO_OP_LIBRARY is ${path}, and there are no ops in it`;
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'TFGEO_TENSORFLOW') throw error;
+      reason = `TFGEO_OP_LIBRARY is ${path}, which TensorFlow ${binding.TF_Version} cannot load: ${(error as Error).message}`;
+    }
+  }
+  sayOnStderr(`running without the native operators: ${reason}`);
+  return { path: null, reason };
 }

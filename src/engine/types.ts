@@ -43,7 +43,8 @@ export interface TensorFlowInfo {
 
 export interface OpLibraryInfo {
   path: string;
-  from: 'prebuilt' | 'cache' | 'built';
+  /** The package's own build, or the library that this setting names. */
+  from: 'prebuilt' | 'cache' | 'built' | 'TFGEO_OP_LIBRARY';
   /** Names of the registered ops. */
   ops: string[];
 }
