@@ -64,7 +64,7 @@ function resizeMask(mask: tf.Tensor3D, [h, w]: [number, number]): tf.Tensor3D {
 }
 
 /** Share of real (columns, rows), counted in the first row and column: `[batch, 2]`, (width, height). */
-function validRatio(mask: tf.Tensor3D): tf.Tensor2D {
+export function validRatio(mask: tf.Tensor3D): tf.Tensor2D {
   const width = tf.mean(tf.squeeze(tf.slice(mask, [0, 0, 0], [-1, 1, -1]), [1]), -1);
   const height = tf.mean(tf.squeeze(tf.slice(mask, [0, 0, 0], [-1, -1, 1]), [2]), -1);
   return tf.stack([width, height], -1) as tf.Tensor2D;

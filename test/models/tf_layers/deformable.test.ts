@@ -11,6 +11,7 @@ import {
   MSDeformAttnLayer,
   SwinBackboneLayer,
 } from '../../../src/models/tf_layers/index.js';
+import { relativeError, valuesOf } from '../../cases/close.js';
 
 const SWIN = {
   embed_dim: 8,
@@ -92,7 +93,81 @@ describe('layers of the deformable transformer', () => {
       normal([3, 2, 3, 16], 4),
     ];
     await expectToSurvive(model, x, [tf.mul(normal([3, 5, 16], 5), 0.1)], 'queries');
-    expect(() => layer.computeOutputShape([[null, 5, 16]])).toThrow(/expected 2 maps, or queries/);
+  });
+
+  it('MSDeformAttn with masks does as if there were no padding', () => {
+    const layer = new MSDeformAttnLayer({ settings: ATTENTION });
+    const sizes = [
+      { real: [4, 6], padded: [6, 9] },
+      { real: [2, 2], padded: [3, 3] },
+    ] as const;
+    const small = sizes.map(({ real }, i) => normal([2, ...real, 16], i));
+    const pad = (tensor: tf.Tensor, { real, padded }: (typeof sizes)[number], value: number) => {
+      const rest = tensor.shape.slice(3).map(() => [0, 0] as [number, number]);
+      const sides = real.map((size, axis) => [0, padded[axis]! - size] as [number, number]);
+      return tf.pad(tensor, [[0, 0], ...sides, ...rest], value);
+    };
+    const large = small.map((map, i) => pad(map, sizes[i]!, 7));
+    const masks = sizes.map((size) => pad(tf.ones([2, ...size.real]), size, 0));
+    const wanted = layer.apply(small) as tf.Tensor;
+    const all = layer.apply([...large, ...masks]) as tf.Tensor;
+    expect(all.shape).toEqual([2, 6 * 9 + 3 * 3, 16]);
+    let start = 0;
+    const got = sizes.map(({ real, padded: [h, w] }) => {
+      const map = tf.slice(all, [0, start, 0], [-1, h * w, -1]).reshape([2, h, w, 16]);
+      start += h * w;
+      return tf.slice(map, [0, 0, 0, 0], [-1, real[0], real[1], -1]).reshape([2, real[0] * real[1], 16]);
+    });
+    expect(relativeError(valuesOf(tf.concat(got, 1)), valuesOf(wanted))).toBeLessThan(1e-5);
+    const noMasks = valuesOf(layer.apply(large) as tf.Tensor);
+    expect(relativeError(valuesOf(all), noMasks)).toBeGreaterThan(1e-2);
+    const nothing = sizes.map(({ padded }) => tf.zeros([2, ...padded]));
+    const empty = valuesOf(layer.apply([...large, ...nothing]) as tf.Tensor);
+    expect(new Set(empty)).toEqual(new Set([0]));
+  });
+
+  it('MSDeformAttn with queries, points and masks is fitted, saved and loaded', async () => {
+    const level = [tf.input({ shape: [4, 6, 16] }), tf.input({ shape: [2, 3, 16] })];
+    const masks = [tf.input({ shape: [4, 6] }), tf.input({ shape: [2, 3] })];
+    const query = tf.input({ shape: [5, 16] });
+    const reference = tf.input({ shape: [5, 2, 2] });
+    const inputs = [query, reference, ...level, ...masks];
+    const answer = new MSDeformAttnLayer({ settings: ATTENTION }).apply(inputs) as tf.SymbolicTensor;
+    expect(answer.shape).toEqual([null, 5, 16]);
+    const model = tf.model({ inputs, outputs: answer });
+    const x = [
+      normal([3, 5, 16], 1),
+      tf.randomUniform([3, 5, 2, 2], 0.2, 0.8, 'float32', 2),
+      normal([3, 4, 6, 16], 3),
+      normal([3, 2, 3, 16], 4),
+      tf.concat([tf.ones([3, 4, 4]), tf.zeros([3, 4, 2])], 2),
+      tf.ones([3, 2, 3]),
+    ];
+    const before = valuesOf(model.predict(x) as tf.Tensor);
+    const changed = [...x];
+    changed[2] = tf.concat([x[2]!.slice([0, 0, 0, 0], [-1, -1, 4, -1]), normal([3, 4, 2, 16], 9)], 2);
+    expect([...valuesOf(model.predict(changed) as tf.Tensor)]).toEqual([...before]);
+    await expectToSurvive(model, x, [tf.mul(normal([3, 5, 16], 5), 0.1)], 'masks');
+  });
+
+  it('MSDeformAttn says which inputs it takes', () => {
+    const layer = new MSDeformAttnLayer({ settings: ATTENTION });
+    const map = [null, 4, 6, 16];
+    const shapes = [
+      [[null, 5, 16]],
+      [map],
+      [map, map, [null, 4, 6]],
+      [[null, 5, 16], map, map],
+      [[null, 5, 16], [null, 5, 2], map, map],
+      [map, map, map],
+    ];
+    for (const wrong of shapes) {
+      expect(() => layer.computeOutputShape(wrong)).toThrow(
+        /^\[MSDeformAttn\] expected 2 maps .* but received \[any, /,
+      );
+    }
+    const mask = () => layer.computeOutputShape([map, map, [null, 4, 6], [null, 6, 4]]);
+    expect(mask).toThrow('expected shape [any, 4, 6] as its map has for mask 1 but received [any, 6, 4]');
   });
 
   it('encoder and decoder join words, maps and boxes', async () => {
