@@ -17,7 +17,17 @@ export {
   type ImageInput,
   load,
 } from './detector.js';
-export { currentEngine, type EngineInfo, type ReadyOptions, ready, setup } from './engine/index.js';
+export {
+  type Compiled,
+  type CompileOptions,
+  compile,
+  currentEngine,
+  type EngineInfo,
+  type ReadyOptions,
+  ready,
+  setup,
+  type TraceReport,
+} from './engine/index.js';
 export { EXIT_CODES, UserError } from './errors.js';
 export * from './geo/index.js';
 export { SWIN_VARIANTS } from './models/backbones/index.js';

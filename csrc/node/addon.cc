@@ -5,6 +5,7 @@
 #include "context.h"
 #include "environment.h"
 #include "execute.h"
+#include "function.h"
 #include "saved_model.h"
 #include "tensorflow/c/c_api.h"
 #include "tensorflow/c/tf_attrtype.h"
@@ -104,6 +105,15 @@ const Function kFunctions[] = {
     {"listDevices", Guard<Devices>},
     {"loadOpLibrary", Guard<LoadLibrary>},
     {"allocate", Guard<Allocate>},
+    {"traceBegin", Guard<TraceBegin>},
+    {"traceArgument", Guard<TraceArgument>},
+    {"traceVariable", Guard<TraceVariable>},
+    {"traceFinish", Guard<TraceFinish>},
+    {"traceAbort", Guard<TraceAbort>},
+    {"isSymbolic", Guard<IsSymbolic>},
+    {"runFunction", Guard<RunFunction>},
+    {"deleteFunction", Guard<DeleteFunction>},
+    {"getNumOfFunctions", Guard<FunctionCount>},
 };
 
 struct Constant {

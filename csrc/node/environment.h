@@ -3,11 +3,14 @@
 #ifndef TFGEO_NODE_ENVIRONMENT_H_
 #define TFGEO_NODE_ENVIRONMENT_H_
 
+#include <memory>
 #include <unordered_map>
 
+#include "function.h"
 #include "napi_util.h"
 #include "tensorflow/c/c_api.h"
 #include "tensors.h"
+#include "trace.h"
 
 namespace tfgeo {
 
@@ -20,6 +23,10 @@ struct Environment {
   TensorTable tensors;
   std::unordered_map<int64_t, SavedModel> saved_models;
   int64_t next_saved_model = 0;
+  /** The function that is being traced, if any. */
+  std::unique_ptr<Trace> trace;
+  std::unordered_map<int64_t, std::unique_ptr<Function>> functions;
+  int64_t next_function = 0;
   /** An array of the property names, made once: looking them up by C string costs a string per access. */
   napi_ref keys = nullptr;
 

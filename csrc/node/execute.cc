@@ -48,11 +48,8 @@ std::vector<int64_t> ShapeOf(TFE_TensorHandle* handle) {
   return shape;
 }
 
-}  // namespace
-
-napi_value DescribeAndAdd(napi_env env, Environment& environment, const Keys& keys, TFE_TensorHandle* handle) {
-  const int64_t id = environment.tensors.Add(handle);
-  const std::vector<int64_t> dims = ShapeOf(handle);
+/** { id, shape, dtype } for JavaScript. */
+napi_value Describe(napi_env env, const Keys& keys, int64_t id, const std::vector<int64_t>& dims, TF_DataType dtype) {
   napi_value shape = nullptr, result = nullptr;
   Check(env, napi_create_array_with_length(env, dims.size(), &shape));
   for (size_t i = 0; i < dims.size(); i++) {
@@ -61,8 +58,32 @@ napi_value DescribeAndAdd(napi_env env, Environment& environment, const Keys& ke
   Check(env, napi_create_object(env, &result));
   Check(env, napi_set_property(env, result, keys[kKeyId], Number(env, static_cast<double>(id))));
   Check(env, napi_set_property(env, result, keys[kKeyShape], shape));
-  Check(env, napi_set_property(env, result, keys[kKeyDtype], Number(env, TFE_TensorHandleDataType(handle))));
+  Check(env, napi_set_property(env, result, keys[kKeyDtype], Number(env, dtype)));
   return result;
+}
+
+napi_value DescribeSymbols(napi_env env, const Keys& keys, const std::vector<TracedTensor>& tensors) {
+  napi_value result = nullptr;
+  Check(env, napi_create_array_with_length(env, tensors.size(), &result));
+  for (size_t i = 0; i < tensors.size(); i++) {
+    const napi_value entry = Describe(env, keys, tensors[i].id, tensors[i].shape, tensors[i].dtype);
+    Check(env, napi_set_element(env, result, static_cast<uint32_t>(i), entry));
+  }
+  return result;
+}
+
+}  // namespace
+
+std::vector<int64_t> ToIds(napi_env env, napi_value array) {
+  const uint32_t count = ArrayLength(env, array, "input ids");
+  std::vector<int64_t> ids(count);
+  for (uint32_t i = 0; i < count; i++) ids[i] = ToInt64(env, Element(env, array, i), "an input id");
+  return ids;
+}
+
+napi_value DescribeAndAdd(napi_env env, Environment& environment, const Keys& keys, TFE_TensorHandle* handle) {
+  const int64_t id = environment.tensors.Add(handle);
+  return Describe(env, keys, id, ShapeOf(handle), TFE_TensorHandleDataType(handle));
 }
 
 napi_value ExecuteOp(napi_env env, napi_callback_info info) {
@@ -70,27 +91,34 @@ napi_value ExecuteOp(napi_env env, napi_callback_info info) {
   Environment& environment = EnvironmentOf(env);
   const Keys keys(env, environment);
   const std::string name = ToString(env, js_name, "op name");
+  const OpInfo* info_of_op = FindOp(name);
+  const std::vector<int64_t> ids = ToIds(env, js_inputs);
+  const int most = info_of_op == nullptr ? -1 : info_of_op->MostInputs();
+  if (most >= 0 && ids.size() > static_cast<size_t>(most)) {
+    throw Failure(name + ": expected " + std::to_string(most) + " inputs, got " + std::to_string(ids.size()));
+  }
+  const int64_t wanted = ToInt64(env, js_count, "number of outputs");
+  if (wanted < 0 || wanted > 100000) throw Failure("number of outputs must be between 0 and 100000");
+  Trace* trace = environment.trace.get();
+  if (trace != nullptr && info_of_op != nullptr && trace->Takes(*info_of_op, ids, environment.tensors)) {
+    const NodeRequest request{name, *info_of_op, ids, static_cast<int>(wanted)};
+    return DescribeSymbols(env, keys, trace->AddNode(request, environment.tensors, [&](TF_OperationDescription* node) {
+      SetAttributes(env, keys, js_attributes, *info_of_op, node);
+    }));
+  }
   Status status;
   const OpPtr op(TFE_NewOp(EagerContext(), name.c_str(), status.get()));
   status.ThrowUnlessOk(name);
 
   // Inputs before attributes: TensorFlow then infers types from the inputs and lets them prevail, which the kernels
   // count on (Mean of tfjs-node names the type of what it was given, but passes it cast to float).
-  const uint32_t inputs = ArrayLength(env, js_inputs, "input ids");
-  const int most = MostInputs(name);
-  if (most >= 0 && inputs > static_cast<uint32_t>(most)) {
-    throw Failure(name + ": expected " + std::to_string(most) + " inputs, got " + std::to_string(inputs));
-  }
-  for (uint32_t i = 0; i < inputs; i++) {
-    TFE_TensorHandle* handle = environment.tensors.Get(ToInt64(env, Element(env, js_inputs, i), "an input id"));
-    TFE_OpAddInput(op.get(), handle, status.get());
+  for (const int64_t id : ids) {
+    TFE_OpAddInput(op.get(), environment.tensors.Get(id), status.get());
     status.ThrowUnlessOk(name);
   }
 
   SetAttributes(env, keys, js_attributes, op.get());
 
-  const int64_t wanted = ToInt64(env, js_count, "number of outputs");
-  if (wanted < 0 || wanted > 100000) throw Failure("number of outputs must be between 0 and 100000");
   Outputs outputs(static_cast<size_t>(wanted));
   int made = static_cast<int>(wanted);
   TFE_Execute(op.get(), outputs.data(), &made, status.get());

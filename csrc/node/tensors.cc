@@ -252,17 +252,27 @@ int64_t TensorTable::Add(TFE_TensorHandle* handle) {
   return next_id_++;
 }
 
+int64_t TensorTable::Add(const Symbol& symbol) {
+  symbols_.emplace(next_id_, symbol);
+  return next_id_++;
+}
+
 TFE_TensorHandle* TensorTable::Get(int64_t id) const {
   auto found = handles_.find(id);
-  if (found == handles_.end()) throw Failure("no tensor has id " + std::to_string(id) + " (was it disposed?)");
-  return found->second;
+  if (found != handles_.end()) return found->second;
+  if (symbols_.count(id) > 0) throw Failure("a tensor made while a function was traced has no value", "TFGEO_SYMBOLIC");
+  throw Failure("no tensor has id " + std::to_string(id) + " (was it disposed?)");
+}
+
+Symbol* TensorTable::FindSymbol(int64_t id) {
+  auto found = symbols_.find(id);
+  return found == symbols_.end() ? nullptr : &found->second;
 }
 
 void TensorTable::Remove(int64_t id) {
-  auto found = handles_.find(id);
-  if (found == handles_.end()) throw Failure("no tensor has id " + std::to_string(id) + " (was it disposed?)");
-  TFE_DeleteTensorHandle(found->second);
-  handles_.erase(found);
+  if (symbols_.erase(id) > 0) return;
+  TFE_DeleteTensorHandle(Get(id));
+  handles_.erase(id);
 }
 
 napi_typedarray_type ArrayTypeOf(TF_DataType dtype) {

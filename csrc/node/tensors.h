@@ -8,23 +8,38 @@
 #include <vector>
 
 #include "napi_util.h"
+#include "tensorflow/c/c_api.h"
 #include "tensorflow/c/eager/c_api.h"
 
 namespace tfgeo {
 
-/** Handles of one JavaScript environment by id. Ids are never reused, so a stale id is always noticed. */
+/** What a tensor of a function that is being traced stands for. */
+struct Symbol {
+  /** Which trace it belongs to. */
+  int64_t trace = -1;
+  TF_Output output = {nullptr, 0};
+  /** Number of the variable, whose node is made when it is first used; -1 for all others. */
+  int64_t variable = -1;
+};
+
+/** Tensors of one JavaScript environment by id. Ids are never reused, so a stale id is always noticed. */
 class TensorTable {
  public:
   ~TensorTable();
   int64_t Add(TFE_TensorHandle* handle);
-  /** Throws if there is no such tensor. */
+  int64_t Add(const Symbol& symbol);
+  /** Throws if there is no such tensor, or if it has no value because it was made by a trace. */
   TFE_TensorHandle* Get(int64_t id) const;
+  /** The symbol `id` stands for, or null if the tensor has a value. */
+  Symbol* FindSymbol(int64_t id);
   void Remove(int64_t id);
+  /** Tensors with values. */
   size_t size() const { return handles_.size(); }
 
  private:
   int64_t next_id_ = 0;
   std::unordered_map<int64_t, TFE_TensorHandle*> handles_;
+  std::unordered_map<int64_t, Symbol> symbols_;
 };
 
 /** Makes a tensor of `dtype` and `shape` from a typed array, or from an array of Uint8Array for strings. */

@@ -90,6 +90,45 @@ export interface NativeBinding extends TfjsBinding {
   loadOpLibrary(path: string): Uint8Array;
   /** Zeroed memory that becomes a tensor without a copy. */
   allocate(bytes: number): ArrayBuffer;
+
+  /** From now on ops on symbolic tensors become nodes of a graph. One function at a time. */
+  traceBegin(): void;
+  /** An argument of the function that is being traced. */
+  traceArgument(shape: readonly number[], dtype: number): TensorId;
+  /** A variable: an input of the function if anything reads it. */
+  traceVariable(shape: readonly number[], dtype: number): TensorId;
+  /**
+   * Registers the function that computes `outputs`; ends the trace.
+   * @param withGraph whether to serialize the graph
+   * @param config a serialized tensorflow.ConfigProto
+   */
+  traceFinish(
+    name: string,
+    outputs: readonly TensorId[],
+    withGraph: boolean,
+    config: Uint8Array,
+  ): TracedFunction;
+  /** Forgets the function that is being traced, if any. */
+  traceAbort(): void;
+  /** Whether a tensor was made by a trace and has no value. */
+  isSymbolic(id: TensorId): boolean;
+  /** @param inputs arguments, then variables */
+  runFunction(id: number, inputs: readonly TensorId[]): TensorId[];
+  deleteFunction(id: number): void;
+  getNumOfFunctions(): number;
+}
+
+/** What `traceFinish` gives. */
+export interface TracedFunction {
+  id: number;
+  /** Which variables are read, by the order of `traceVariable`; as inputs they follow the arguments. */
+  variables: number[];
+  nodes: number;
+  constants: number;
+  /** Tensors that the function keeps as inputs of its own. */
+  captured: number;
+  /** A GraphDef; empty if not asked for. */
+  graph: Uint8Array;
 }
 
 /** The loader addon, `csrc/node/loader.cc`. */

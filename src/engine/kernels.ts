@@ -11,6 +11,8 @@ import { lastLine, runCommand } from './process.js';
 /** tfjs-node's backend, as far as tfgeo uses it. */
 export interface NodeBackend extends KernelBackend {
   readonly binding: NativeBinding;
+  /** Set while a function is traced; called when a symbolic tensor is read asynchronously. */
+  onSymbolicRead: ((error: Error) => void) | null;
   getInputTensorIds(tensors: readonly TensorInfo[]): TensorId[];
   createOutputTensor(metadata: TensorMetadata): Tensor;
   executeSingleOutput(name: string, attrs: readonly OpAttr[], inputs: readonly TensorInfo[]): Tensor;

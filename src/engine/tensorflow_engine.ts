@@ -4,7 +4,9 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { EXIT_CODES, UserError } from '../errors.js';
+import { tracingBackend } from './backend.js';
 import type { NativeBinding } from './binding.js';
+import { overrideKernels } from './kernel_overrides.js';
 import { loadKernelsBundle } from './kernels.js';
 import { type Attempt, cachedFolder, type LibTensorFlow, versionFault } from './libtensorflow.js';
 import { LoadError, loadNative } from './load.js';
@@ -87,11 +89,9 @@ async function registerBackend(binding: NativeBinding): Promise<void> {
   if (tf.findBackend(TENSORFLOW_BACKEND) === null) {
     const bundle = await loadKernelsBundle();
     bundle.registerKernels();
-    tf.registerBackend(
-      TENSORFLOW_BACKEND,
-      () => new bundle.backend.NodeJSKernelBackend(binding, 'tfgeo'),
-      PRIORITY,
-    );
+    overrideKernels();
+    const Backend = tracingBackend(bundle.backend.NodeJSKernelBackend);
+    tf.registerBackend(TENSORFLOW_BACKEND, () => new Backend(binding, 'tfgeo'), PRIORITY);
   }
   if (!(await tf.setBackend(TENSORFLOW_BACKEND))) {
     throw new UserError(

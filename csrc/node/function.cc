@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "function.h"
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+
+#include "context.h"
+#include "environment.h"
+#include "execute.h"
+#include "status.h"
+
+namespace tfgeo {
+namespace {
+
+struct OpDeleter {
+  void operator()(TFE_Op* op) const { TFE_DeleteOp(op); }
+};
+
+napi_value IdArray(napi_env env, const std::vector<int64_t>& ids) {
+  napi_value result = nullptr;
+  Check(env, napi_create_array_with_length(env, ids.size(), &result));
+  for (size_t i = 0; i < ids.size(); i++) {
+    Check(env, napi_set_element(env, result, static_cast<uint32_t>(i), Number(env, static_cast<double>(ids[i]))));
+  }
+  return result;
+}
+
+napi_value Bytes(napi_env env, const std::string& bytes) {
+  void* data = nullptr;
+  napi_value buffer = nullptr, result = nullptr;
+  Check(env, napi_create_arraybuffer(env, bytes.size(), &data, &buffer));
+  std::copy(bytes.begin(), bytes.end(), static_cast<char*>(data));
+  Check(env, napi_create_typedarray(env, napi_uint8_array, bytes.size(), buffer, 0, &result));
+  return result;
+}
+
+std::string FromBytes(napi_env env, napi_value value) {
+  napi_typedarray_type type = napi_uint8_array;
+  size_t length = 0;
+  void* data = nullptr;
+  Check(env, napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr));
+  return std::string(static_cast<const char*>(data), length);
+}
+
+Trace& ActiveTrace(Environment& environment) {
+  if (!environment.trace) throw Failure("no function is being traced");
+  return *environment.trace;
+}
+
+/** Reads (shape, dtype) and gives the id of what `add` makes of them. */
+template <typename Add>
+napi_value AddTraced(napi_env env, napi_callback_info info, const Add& add) {
+  auto [js_shape, js_dtype] = Arguments<2>(env, info);
+  Environment& environment = EnvironmentOf(env);
+  const std::vector<int64_t> shape = ToShape(env, js_shape);
+  const TF_DataType dtype = static_cast<TF_DataType>(ToInt64(env, js_dtype, "dtype"));
+  const TracedTensor tensor = add(ActiveTrace(environment), dtype, shape, environment.tensors);
+  return Number(env, static_cast<double>(tensor.id));
+}
+
+}  // namespace
+
+Function::Function(const std::string& name, TF_Function* function, size_t inputs, size_t outputs,
+                   std::vector<TFE_TensorHandle*> captured, const std::string& config)
+    : name_(name), inputs_(inputs), outputs_(outputs), captured_(std::move(captured)), config_(config) {
+  Status status;
+  TFE_ContextAddFunction(EagerContext(), function, status.get());
+  TF_DeleteFunction(function);
+  if (status.ok()) return;
+  for (TFE_TensorHandle* handle : captured_) TFE_DeleteTensorHandle(handle);
+  status.ThrowUnlessOk(name);
+}
+
+Function::~Function() {
+  Status ignored;
+  TFE_ContextRemoveFunction(EagerContext(), name_.c_str(), ignored.get());
+  for (TFE_TensorHandle* handle : captured_) TFE_DeleteTensorHandle(handle);
+}
+
+std::vector<int64_t> Function::Run(const std::vector<int64_t>& inputs, TensorTable& tensors) const {
+  if (inputs.size() != inputs_) {
+    throw Failure(name_ + ": expected " + std::to_string(inputs_) + " inputs, got " + std::to_string(inputs.size()));
+  }
+  Status status;
+  const std::unique_ptr<TFE_Op, OpDeleter> op(TFE_NewOp(EagerContext(), name_.c_str(), status.get()));
+  status.ThrowUnlessOk(name_);
+  for (const int64_t id : inputs) {
+    TFE_OpAddInput(op.get(), tensors.Get(id), status.get());
+    status.ThrowUnlessOk(name_);
+  }
+  for (TFE_TensorHandle* handle : captured_) {
+    TFE_OpAddInput(op.get(), handle, status.get());
+    status.ThrowUnlessOk(name_);
+  }
+  TFE_OpSetAttrString(op.get(), "config_proto", config_.data(), config_.size());
+  std::vector<TFE_TensorHandle*> outputs(outputs_, nullptr);
+  int made = static_cast<int>(outputs_);
+  TFE_Execute(op.get(), outputs.data(), &made, status.get());
+  status.ThrowUnlessOk(name_);
+  std::vector<int64_t> ids;
+  for (int i = 0; i < made; i++) ids.push_back(tensors.Add(outputs[static_cast<size_t>(i)]));
+  return ids;
+}
+
+std::string SerializedGraph(TF_Graph* graph) {
+  Status status;
+  TF_Buffer* buffer = TF_NewBuffer();
+  TF_GraphToGraphDef(graph, buffer, status.get());
+  const std::string bytes(static_cast<const char*>(buffer->data), buffer->length);
+  TF_DeleteBuffer(buffer);
+  status.ThrowUnlessOk("TF_GraphToGraphDef");
+  return bytes;
+}
+
+napi_value TraceBegin(napi_env env, napi_callback_info) {
+  static std::atomic<int64_t> serial{0};
+  Environment& environment = EnvironmentOf(env);
+  if (environment.trace) throw Failure("a function is being traced already");
+  EagerContext();
+  environment.trace = std::make_unique<Trace>(serial++);
+  return Undefined(env);
+}
+
+napi_value TraceArgument(napi_env env, napi_callback_info info) {
+  return AddTraced(env, info, [](Trace& trace, TF_DataType dtype, const auto& shape, TensorTable& tensors) {
+    return trace.AddArgument(dtype, shape, tensors);
+  });
+}
+
+napi_value TraceVariable(napi_env env, napi_callback_info info) {
+  return AddTraced(env, info, [](Trace& trace, TF_DataType dtype, const auto& shape, TensorTable& tensors) {
+    return trace.AddVariable(dtype, shape, tensors);
+  });
+}
+
+napi_value TraceFinish(napi_env env, napi_callback_info info) {
+  auto [js_name, js_outputs, js_graph, js_config] = Arguments<4>(env, info);
+  Environment& environment = EnvironmentOf(env);
+  // One eager context serves all environments, so names are made distinct here.
+  static std::atomic<int64_t> serial{0};
+  const std::string name = ToString(env, js_name, "name") + "_" + std::to_string(serial++);
+  TracedFunction traced =
+      ActiveTrace(environment)
+          .Finish(name, ToIds(env, js_outputs), ToBool(env, js_graph, "withGraph"), FromBytes(env, js_config),
+                  environment.tensors);
+  environment.trace.reset();
+  const int64_t id = environment.next_function++;
+  environment.functions[id] = std::move(traced.function);
+  napi_value result = nullptr;
+  Check(env, napi_create_object(env, &result));
+  const auto set = [&](const char* name, napi_value value) {
+    Check(env, napi_set_named_property(env, result, name, value));
+  };
+  set("id", Number(env, static_cast<double>(id)));
+  set("variables", IdArray(env, traced.variables));
+  set("nodes", Number(env, traced.nodes));
+  set("constants", Number(env, traced.constants));
+  set("captured", Number(env, traced.captured));
+  set("graph", Bytes(env, traced.graph));
+  return result;
+}
+
+napi_value TraceAbort(napi_env env, napi_callback_info) {
+  EnvironmentOf(env).trace.reset();
+  return Undefined(env);
+}
+
+napi_value IsSymbolic(napi_env env, napi_callback_info info) {
+  auto [id] = Arguments<1>(env, info);
+  napi_value result = nullptr;
+  const bool symbolic = EnvironmentOf(env).tensors.FindSymbol(ToInt64(env, id, "tensor id")) != nullptr;
+  Check(env, napi_get_boolean(env, symbolic, &result));
+  return result;
+}
+
+napi_value RunFunction(napi_env env, napi_callback_info info) {
+  auto [js_id, js_inputs] = Arguments<2>(env, info);
+  Environment& environment = EnvironmentOf(env);
+  auto found = environment.functions.find(ToInt64(env, js_id, "function id"));
+  if (found == environment.functions.end()) throw Failure("no function has this id (was it disposed?)");
+  return IdArray(env, found->second->Run(ToIds(env, js_inputs), environment.tensors));
+}
+
+napi_value DeleteFunction(napi_env env, napi_callback_info info) {
+  auto [id] = Arguments<1>(env, info);
+  EnvironmentOf(env).functions.erase(ToInt64(env, id, "function id"));
+  return Undefined(env);
+}
+
+napi_value FunctionCount(napi_env env, napi_callback_info) {
+  return Number(env, static_cast<double>(EnvironmentOf(env).functions.size()));
+}
+
+}  // namespace tfgeo
