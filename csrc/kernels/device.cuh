@@ -17,7 +17,8 @@
 #ifdef TFGEO_CUDA_SHIM
 #define TFGEO_SHARED(name) unsigned char* name = ::tfgeo::shim::SharedMemory()
 #define TFGEO_LAUNCH(kernel, grid, block, shared, stream, ...) \
-  ::tfgeo::shim::Launch(#kernel, grid, block, shared, [=] { kernel(__VA_ARGS__); })
+  ::tfgeo::shim::Launch(__PRETTY_FUNCTION__, grid, block, shared, [=] { kernel(__VA_ARGS__); }, \
+                        reinterpret_cast<const void*>(kernel))
 #define TFGEO_READ(pointer, bytes) ::tfgeo::shim::Read(pointer, bytes)
 #define TFGEO_WRITE(pointer, bytes) ::tfgeo::shim::Write(pointer, bytes)
 #define TFGEO_ATOMIC(pointer, bytes) ::tfgeo::shim::Atomic(pointer, bytes)

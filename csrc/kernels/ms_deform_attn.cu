@@ -64,13 +64,19 @@ int64_t Groups(const Problem& p) { return static_cast<int64_t>(p.batch) * p.quer
 
 // ---- how it is launched ----
 
-// Few groups are spread over more, smaller blocks, so that every multiprocessor has work.
+// What a block may have without asking.
+constexpr size_t kSharedMemory = 48 << 10;
+
+// Few groups are spread over more, smaller blocks, so that every multiprocessor has work. `bytes`: shared memory that a
+// group needs; *shared: what a block needs.
 template <int G>
-TfgeoCode ChooseGrid(const Problem& p, dim3* grid, dim3* block, TfgeoError error) {
+TfgeoCode ChooseGrid(const Problem& p, size_t bytes, dim3* grid, dim3* block, size_t* shared, TfgeoError error) {
   int processors = 0;
   TFGEO_CUDA_TRY(Processors(&processors), error);
   int threads = kThreads;
   while (threads > 64 && Groups(p) * G < 2 * static_cast<int64_t>(processors) * threads) threads /= 2;
+  while (threads / G * bytes > kSharedMemory) threads /= 2;
+  *shared = threads / G * bytes;
   const int64_t tiles = (p.queries + threads / G - 1) / (threads / G);
   const int64_t blocks = tiles * p.heads * p.batch;
   if (blocks > INT32_MAX) {
@@ -87,10 +93,11 @@ template <typename T, int V, int C, int G, bool kRaw>
 TfgeoCode Launch(const ForwardCall& call) {
   typedef typename Sum<T>::Type A;
   dim3 grid, block;
-  const TfgeoCode code = ChooseGrid<G>(call.problem, &grid, &block, call.error);
+  size_t shared;
+  const TfgeoCode code =
+      ChooseGrid<G>(call.problem, Slots<A, G>::kForward, &grid, &block, &shared, call.error);
   if (code != TFGEO_OK) return code;
   const auto kernel = ForwardKernel<T, V, C, G, kRaw>;
-  const size_t shared = block.x / G * Slots<A, G>::kForward;
   TFGEO_LAUNCH(kernel, grid, block, shared, call.stream, call.problem, static_cast<const T*>(call.value),
                InputsOf<A>(call), static_cast<T*>(call.output));
   return AfterLaunch("the forward kernel of msDeformAttn", call.error);
@@ -101,7 +108,8 @@ TfgeoCode Launch(const BackwardCall& call) {
   typedef typename Sum<T>::Type A;
   const Problem& p = call.problem;
   dim3 grid, block;
-  const TfgeoCode code = ChooseGrid<G>(p, &grid, &block, call.error);
+  size_t shared;
+  const TfgeoCode code = ChooseGrid<G>(p, Slots<A, G>::kBackward, &grid, &block, &shared, call.error);
   if (code != TFGEO_OK) return code;
   const TfgeoMsDeformAttnGrads& to = *call.grads;
   const int64_t size = static_cast<int64_t>(p.batch) * p.length * p.row;
@@ -114,7 +122,6 @@ TfgeoCode Launch(const BackwardCall& call) {
     TFGEO_CUDA_TRY(cudaMemsetAsync(grads.reference, 0, bytes, call.stream), call.error);
   }
   const auto kernel = BackwardKernel<T, V, C, G, kRaw>;
-  const size_t shared = block.x / G * Slots<A, G>::kBackward;
   TFGEO_LAUNCH(kernel, grid, block, shared, call.stream, p, static_cast<const T*>(call.grad_output),
                static_cast<const T*>(call.value), InputsOf<A>(call), grads);
   const TfgeoCode launched = AfterLaunch("the backward kernel of msDeformAttn", call.error);

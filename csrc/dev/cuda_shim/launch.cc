@@ -76,9 +76,14 @@ cudaError_t CheckLaunch(dim3 grid, dim3 block, size_t shared, const void* functi
   return cudaSuccess;
 }
 
+// Without brackets around it, and without the namespaces of a function as compilers spell it.
 std::string PlainName(const char* name) {
-  const std::string text(name);
-  return text.size() > 1 && text.front() == '(' && text.back() == ')' ? text.substr(1, text.size() - 2) : text;
+  std::string text(name);
+  if (text.size() > 1 && text.front() == '(' && text.back() == ')') text = text.substr(1, text.size() - 2);
+  for (const std::string part : {"tfgeo::cuda::", "{anonymous}::", "(anonymous namespace)::"}) {
+    for (size_t at = text.find(part); at != std::string::npos; at = text.find(part)) text.erase(at, part.size());
+  }
+  return text;
 }
 
 void RunGrid() {

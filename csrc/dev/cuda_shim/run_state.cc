@@ -37,7 +37,7 @@ std::string NameMask(uint32_t mask) {
 
 void Report(cudaError_t error, const std::string& what) {
   run.stopped = true;
-  SetReport(error, "kernel " + run.name + ": " + what);
+  SetReport(error, what + "; kernel " + run.name);
 }
 
 std::string NameRunning() { return NameThread(run.here.block, static_cast<uint32_t>(run.current)); }
