@@ -276,7 +276,7 @@ describe('variables in compiled functions', () => {
             () => tf.mean(tf.square(tf.relu(tf.matMul(batch, w as unknown as tf.Tensor2D)))) as tf.Scalar,
             [w],
           );
-          optimizer.applyGradients(grads as unknown as tf.NamedVariableMap);
+          optimizer.applyGradients(Object.entries(grads).map(([name, tensor]) => ({ name, tensor })));
           return value;
         };
         const step = compile(fn, { enabled: compiled });
