@@ -103,7 +103,7 @@ export class DeformableDecoder extends Module {
     );
     this.bboxEmbed = this.children(
       'bbox_embed',
-      Array.from({ length: layers }, () => new MLP(dModel, dModel, 4, 3, { zero: true })),
+      Array.from({ length: layers }, () => new MLP(dModel, dModel, 4, 3, { bias: [0, 0, 0, 0] })),
     );
     this.refPointHead = this.child('ref_point_head', new MLP(2 * dModel, dModel, dModel, 2));
   }

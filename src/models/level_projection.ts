@@ -59,7 +59,7 @@ export class LevelProjection extends Module {
 }
 
 /** Nearest neighbour, as the reference resizes padding masks. */
-function resizeMask(mask: tf.Tensor3D, [h, w]: [number, number]): tf.Tensor3D {
+export function resizeMask(mask: tf.Tensor3D, [h, w]: [number, number]): tf.Tensor3D {
   return tf.squeeze(tf.image.resizeNearestNeighbor(tf.expandDims(mask, 3) as tf.Tensor4D, [h, w]), [3]);
 }
 

@@ -42,7 +42,7 @@ export class TextQuerySelection extends Module {
     this.output = this.child('enc_output', new Linear(dModel, dModel));
     this.norm = this.child('enc_output_norm', new LayerNorm(dModel));
     this.head = this.child('enc_class', new TokenSigmoidHead(dModel, hdim));
-    this.bbox = this.child('enc_bbox_embed', new MLP(dModel, dModel, 4, 3, { zero: true }));
+    this.bbox = this.child('enc_bbox_embed', new MLP(dModel, dModel, 4, 3, { bias: [0, 0, 0, 0] }));
   }
 
   /**

@@ -142,9 +142,10 @@ export class CaseContext {
     for (const variable of this.variables) if (!variable.isDisposed) variable.dispose();
   }
 
-  /** Weights live in a folder of their own, beside a `config.json`. */
+  /** Weights, those after training too, live beside a `config.json`. */
   private belongsToModel(file: string): boolean {
     const at = file.lastIndexOf('/');
+    if (!/^(model|after)\b/.test(file.slice(at + 1))) return false;
     return at >= 0 && this.entry.files.includes(`${file.slice(0, at)}/config.json`);
   }
 }

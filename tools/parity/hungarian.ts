@@ -106,7 +106,7 @@ export function matchedPairs(queryOf: tf.Tensor): [query: number, target: number
 }
 
 /** Targets from `in/boxes.I` and `in/labels.I`. */
-function labelledTargets(context: CaseContext, batch: number, slots: number): PaddedTargets {
+export function labelledTargets(context: CaseContext, batch: number, slots: number): PaddedTargets {
   const images = Array.from({ length: batch }, (_, i) => i);
   const boxes = images.map((i) => rowsOf(context, `in/boxes.${i}`));
   const labels = images.map((i) => [...context.raw(`in/labels.${i}`).data].map(Number));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { runCoco } from './coco_eval.js';
 import type { CaseContext } from './context.js';
+import { runDetector } from './deformable_detr.js';
 import { runAssignment, runBoxes, runFocal, runMatcher, runSetLosses } from './hungarian.js';
 import { runContrastive, runCriterion, runPositiveMap } from './mdetr.js';
 import { runMsdaCore, runMsdaModule } from './msda.js';
@@ -31,6 +32,7 @@ export const KINDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
     focal: { run: runFocal },
     losses: { run: runSetLosses },
   },
+  'deformable-detr': { detector: { run: runDetector } },
   'coco-eval': { coco: { run: runCoco } },
   optim: { optim: { run: runOptim } },
   mdetr: {
@@ -46,6 +48,7 @@ export const KNOWN_AREAS = Object.keys(KINDS);
 
 /** Where the manifest names no kind, what the case holds tells it. First row that fits. */
 const SIGNS: readonly [kind: string, fits: (entry: ParityCase, tensors: string[]) => boolean][] = [
+  ['detector', ({ config }) => 'train_backbone' in config],
   ['optim', ({ config }) => 'groups' in config && 'steps' in config],
   [
     'positive_map',

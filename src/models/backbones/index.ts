@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import { didYouMean, EXIT_CODES, UserError } from '../../errors.js';
 import type { Backbone } from './backbone.js';
+import { ResNetBackbone } from './resnet.js';
+import { RESNET_VARIANTS, resnetConfig } from './resnet_config.js';
 import { SwinBackbone } from './swin.js';
 import { SWIN_VARIANTS, swinConfig } from './swin_config.js';
 
 export type { FeatureMaps, ForwardOptions } from './backbone.js';
 export { Backbone } from './backbone.js';
+export { ResNetBackbone } from './resnet.js';
+export type { ResNetConfig } from './resnet_config.js';
+export { RESNET_VARIANTS, resnetConfig } from './resnet_config.js';
+export { loadResNetBackbone, renameResNet } from './resnet_weights.js';
 export { SwinBackbone, SwinModel } from './swin.js';
 export type { SwinConfig } from './swin_config.js';
 export { SWIN_VARIANTS, swinConfig } from './swin_config.js';
-export { loadSwinBackbone, loadSwinModel } from './swin_weights.js';
+export { loadSwinBackbone, loadSwinModel, renameSwinBackbone } from './swin_weights.js';
 
 /** A family of backbones. */
 interface BackboneFamily {
@@ -28,12 +34,17 @@ const BACKBONES: Readonly<Record<string, BackboneFamily>> = {
     build: (settings, source) => new SwinBackbone(swinConfig(settings, source)),
     check: swinConfig,
   },
+  resnet: {
+    variants: { ...RESNET_VARIANTS },
+    build: (settings, source) => new ResNetBackbone(resnetConfig(settings, source)),
+    check: resnetConfig,
+  },
 };
 
 /**
  * A backbone with fresh weights.
  *
- * @param name a family (`swin`) or one of its sizes (`swin-tiny`)
+ * @param name a family (`swin`, `resnet`) or one of its sizes (`swin-tiny`, `resnet-50`)
  * @param settings overrides of the family's defaults or of the size
  * @throws UserError for an unknown name or key, or an impossible value
  */

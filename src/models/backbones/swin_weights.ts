@@ -13,7 +13,7 @@ function renameSwinModel(name: string): string | null {
 }
 
 /** The same in SwinBackbone, which does not use the last norm. */
-function renameSwinBackbone(name: string): string | null {
+export function renameSwinBackbone(name: string): string | null {
   const own = renameSwinModel(name);
   return own?.startsWith('layernorm.') ? null : own;
 }

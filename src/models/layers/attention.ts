@@ -70,6 +70,36 @@ export class MultiheadAttention extends Module {
 }
 
 /**
+ * Multi-head attention with a projection each for query, key, value and output: `q_proj`, `k_proj`, `v_proj`, `out_proj`,
+ * as Hugging Face names them. The same function as {@link MultiheadAttention}.
+ */
+export class ProjectedAttention extends Module {
+  private readonly qProj: Linear;
+  private readonly kProj: Linear;
+  private readonly vProj: Linear;
+  private readonly outProj: Linear;
+
+  constructor(
+    readonly dModel: number,
+    readonly heads: number,
+  ) {
+    super();
+    const linear = () =>
+      new Linear(dModel, dModel, { init: xavier(dModel, dModel), biasInit: { kind: 'zeros' } });
+    this.qProj = this.child('q_proj', linear());
+    this.kProj = this.child('k_proj', linear());
+    this.vProj = this.child('v_proj', linear());
+    this.outProj = this.child('out_proj', linear());
+  }
+
+  /** Shapes as in {@link MultiheadAttention.forward}. */
+  forward(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, bias: tf.Tensor | null = null): tf.Tensor {
+    const [q, k, v] = [this.qProj.forward(query), this.kProj.forward(key), this.vProj.forward(value)];
+    return this.outProj.forward(scaledDotProduct(q, k, v, this.heads, bias));
+  }
+}
+
+/**
  * `softmax(q k^T / sqrt(D) + bias) v` by heads.
  * @param q `[batch, Q, heads * D]` @param k `[batch, K, heads * D]` @param v `[batch, K, heads * D]`
  * @returns `[batch, Q, heads * D]`

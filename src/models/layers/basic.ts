@@ -3,7 +3,8 @@ import * as tf from '@tensorflow/tfjs';
 import { gelu, layerNorm } from '../../ops/index.js';
 import type { InitSpec } from '../init.js';
 import { Module } from '../module.js';
-import { linearRows, relu } from './fused.js';
+import { convolution } from './convolution.js';
+import { linearRows } from './fused.js';
 
 export { gelu, layerNorm };
 
@@ -30,18 +31,23 @@ export class Linear extends Module {
         : this.parameter('bias', { shape: [outFeatures], init: options.biasInit ?? byFanIn });
   }
 
-  /** @param x `[..., in]` @returns `[..., out]` */
-  forward(x: tf.Tensor): tf.Tensor {
-    return linear(x, this.weight as tf.Tensor2D, this.bias as tf.Tensor1D | null);
+  /** @param x `[..., in]` @param activation behind the map @returns `[..., out]` */
+  forward(x: tf.Tensor, activation: 'relu' | null = null): tf.Tensor {
+    return linear(x, this.weight as tf.Tensor2D, this.bias as tf.Tensor1D | null, activation);
   }
 }
 
 /** Linear map with weights in PyTorch's layout. @param x `[..., in]` @param weight `[out, in]` @returns `[..., out]` */
-export function linear(x: tf.Tensor, weight: tf.Tensor2D, bias: tf.Tensor1D | null = null): tf.Tensor {
+export function linear(
+  x: tf.Tensor,
+  weight: tf.Tensor2D,
+  bias: tf.Tensor1D | null = null,
+  activation: 'relu' | null = null,
+): tf.Tensor {
   const [out, features] = weight.shape;
-  if (x.rank === 2) return linearRows(x as tf.Tensor2D, weight, bias);
+  if (x.rank === 2) return linearRows(x as tf.Tensor2D, weight, bias, activation);
   const rows = x.reshape([x.size / features, features]) as tf.Tensor2D;
-  return linearRows(rows, weight, bias).reshape([...x.shape.slice(0, -1), out]);
+  return linearRows(rows, weight, bias, activation).reshape([...x.shape.slice(0, -1), out]);
 }
 
 /** Layer normalisation over the last axis; parameters `weight`, `bias`. Source: Ba et al. 2016. */
@@ -75,7 +81,13 @@ export class Conv2d extends Module {
     readonly inChannels: number,
     readonly outChannels: number,
     readonly kernel: number,
-    options: { stride?: number; padding?: number; bias?: boolean; init?: InitSpec } = {},
+    options: {
+      stride?: number;
+      padding?: number;
+      bias?: boolean;
+      init?: InitSpec;
+      biasInit?: InitSpec;
+    } = {},
   ) {
     super();
     const byFanIn: InitSpec = { kind: 'uniform', bound: 1 / Math.sqrt(inChannels * kernel * kernel) };
@@ -87,24 +99,15 @@ export class Conv2d extends Module {
       layout: 'conv',
     });
     this.bias =
-      options.bias === false ? null : this.parameter('bias', { shape: [outChannels], init: byFanIn });
+      options.bias === false
+        ? null
+        : this.parameter('bias', { shape: [outChannels], init: options.biasInit ?? byFanIn });
   }
 
   /** @param x `[batch, H, W, in]` @returns `[batch, H', W', out]` */
   forward(x: tf.Tensor4D): tf.Tensor4D {
-    // Padded by hand: the TensorFlow kernels take only 'valid' and 'same', and 'same' pads unevenly at stride 2.
-    const p = this.padding;
-    const padded =
-      p > 0
-        ? tf.pad(x, [
-            [0, 0],
-            [p, p],
-            [p, p],
-            [0, 0],
-          ])
-        : x;
-    const y = tf.conv2d(padded as tf.Tensor4D, this.weight as tf.Tensor4D, this.stride, 'valid');
-    return (this.bias ? tf.add(y, this.bias) : y) as tf.Tensor4D;
+    const { stride, padding } = this;
+    return convolution(x, this.weight as tf.Tensor as tf.Tensor4D, this.bias, { stride, padding });
   }
 }
 
@@ -127,7 +130,12 @@ export class Embedding extends Module {
   }
 }
 
-/** Linear layers with ReLU between; parameters `layers.N.{weight,bias}`, as in DETR's box head. */
+/** A last layer that gives `bias` whatever comes in. */
+function startAt(bias: readonly number[]): { init: InitSpec; biasInit: InitSpec } {
+  return { init: { kind: 'zeros' }, biasInit: { kind: 'values', values: bias } };
+}
+
+/** Linear layers with ReLU between; parameters `layers.N.{weight,bias}`, as in DETR's box head. `last.bias`: what it gives at first. */
 export class MLP extends Module {
   readonly layers: Linear[];
 
@@ -136,15 +144,14 @@ export class MLP extends Module {
     hidden: number,
     outFeatures: number,
     count: number,
-    last?: { zero: boolean },
+    last?: { bias: readonly number[] },
   ) {
     super();
-    const zeros: InitSpec = { kind: 'zeros' };
     this.layers = this.children(
       'layers',
       Array.from({ length: count }, (_, i) => {
         const isLast = i === count - 1;
-        const init = isLast && last?.zero ? { init: zeros, biasInit: zeros } : {};
+        const init = isLast && last ? startAt(last.bias) : {};
         return new Linear(i === 0 ? inFeatures : hidden, isLast ? outFeatures : hidden, init);
       }),
     );
@@ -152,9 +159,7 @@ export class MLP extends Module {
 
   /** @param x `[..., in]` @returns `[..., out]` */
   forward(x: tf.Tensor): tf.Tensor {
-    return this.layers.reduce((y, layer, i) => {
-      const z = layer.forward(y);
-      return i < this.layers.length - 1 ? relu(z) : z;
-    }, x);
+    const last = this.layers.length - 1;
+    return this.layers.reduce((y, layer, i) => layer.forward(y, i < last ? 'relu' : null), x);
   }
 }

@@ -2,9 +2,8 @@
 import type * as tf from '@tensorflow/tfjs';
 import { Module } from '../module.js';
 import { Linear } from './basic.js';
-import { relu } from './fused.js';
 
-/** Two linear layers with ReLU between; the owner registers `linear1` and `linear2` under its own name, as DETR does. */
+/** Two linear layers with ReLU between; the owner registers `linear1` and `linear2` under names of its own. */
 export class FeedForward extends Module {
   readonly linear1: Linear;
   readonly linear2: Linear;
@@ -30,6 +29,6 @@ export class FeedForward extends Module {
 
   /** @param x `[..., C]` */
   forward(x: tf.Tensor): tf.Tensor {
-    return this.linear2.forward(relu(this.linear1.forward(x)));
+    return this.linear2.forward(this.linear1.forward(x, 'relu'));
   }
 }

@@ -6,26 +6,41 @@ import { opAttr, runOp } from '../../engine/index.js';
 // gradients, some of which (relu, sum, mean) fill arrays of ones in JavaScript as large as their input.
 
 /** Saves tensors of a forward pass for its gradient. */
-type Save = (tensors: tf.Tensor[]) => void;
+export type Save = (tensors: tf.Tensor[]) => void;
 
-/** Types tf.customGrad, whose own signature is that of any variadic function. */
-function withGradient(
-  inputs: tf.Tensor[],
-  forward: (inputs: tf.Tensor[], save: Save) => tf.Tensor,
-  backward: (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor[],
+/** tfjs's way to record a function with a gradient of its own, gradients of the inputs on demand. */
+interface Recorder {
+  runKernelFunc(call: {
+    forwardFunc(backend: unknown, save: Save): tf.Tensor;
+    backwardsFunc(dy: tf.Tensor, saved: tf.Tensor[]): Record<string, () => tf.Tensor>;
+    inputs: Record<string, tf.Tensor>;
+  }): tf.Tensor;
+}
+
+/**
+ * Runs `forward` as one node of the tape. `tf.customGrad` does the same, but takes the gradients of all inputs: here those
+ * nobody asks for (frozen weights, pixels) are not computed.
+ * @param backward gives a function for each input, in order
+ */
+export function withGradient(
+  inputs: readonly tf.Tensor[],
+  forward: (save: Save) => tf.Tensor,
+  backward: (dy: tf.Tensor, saved: tf.Tensor[]) => (() => tf.Tensor)[],
 ): tf.Tensor {
-  const op = tf.customGrad((...args) => {
-    const save = args.pop() as unknown as Save;
-    return {
-      value: forward(args as tf.Tensor[], save),
-      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => backward(dy, saved),
-    };
+  return (tf.engine() as unknown as Recorder).runKernelFunc({
+    forwardFunc: (_, save) => forward(save),
+    backwardsFunc: (dy, saved) => ({ ...backward(dy, saved) }) as unknown as Record<string, () => tf.Tensor>,
+    inputs: Object.fromEntries(inputs.map((input, i) => [i, input])),
   });
-  return op(...inputs);
+}
+
+/** Whether TensorFlow's own fused operations can be run by name. */
+export function hasFusedOps(): boolean {
+  return tf.getBackend() === 'tensorflow';
 }
 
 /** Sum over all axes but the last. */
-function sumRows(x: tf.Tensor): tf.Tensor {
+export function sumRows(x: tf.Tensor): tf.Tensor {
   return tf.sum(
     x,
     Array.from({ length: x.rank - 1 }, (_, i) => i),
@@ -36,36 +51,86 @@ function sumRows(x: tf.Tensor): tf.Tensor {
 export function relu(x: tf.Tensor): tf.Tensor {
   return withGradient(
     [x],
-    ([$x], save) => {
-      const y = tf.relu($x!);
+    (save) => {
+      const y = tf.relu(x);
       save([y]);
       return y;
     },
-    (dy, [y]) => [reluGradient(dy, y!)],
+    (dy, [y]) => [() => reluGradient(dy, y!)],
   );
 }
 
-function reluGradient(dy: tf.Tensor, y: tf.Tensor): tf.Tensor {
+/** max(a + b, 0) for tensors of one shape. */
+export function addRelu<T extends tf.Tensor>(a: T, b: T): T {
+  const y = withGradient(
+    [a, b],
+    (save) => {
+      const value = tf.relu(tf.add(a, b));
+      save([value]);
+      return value;
+    },
+    (dy, [value]) => {
+      const gradient = reluGradient(dy, value!);
+      return [() => gradient.clone(), () => gradient.clone()];
+    },
+  );
+  return y as T;
+}
+
+/** Gradient of `y = max(x, 0)` for x. */
+export function reluGradient(dy: tf.Tensor, y: tf.Tensor): tf.Tensor {
   if (tf.getBackend() === 'tensorflow') {
     return runOp('ReluGrad', [opAttr.type('T', 'float32')], [dy, y], 1)[0]!;
   }
   return tf.mul(dy, tf.cast(tf.greater(y, 0), 'float32'));
 }
 
-/** `x W^T + b` on rows. @param x `[rows, in]` @param weight `[out, in]` @param bias `[out]` or null @returns `[rows, out]` */
-export function linearRows(x: tf.Tensor2D, weight: tf.Tensor, bias: tf.Tensor | null): tf.Tensor2D {
+/**
+ * `x W^T + b` on rows, with ReLU behind it if wanted.
+ * @param x `[rows, in]` @param weight `[out, in]` @param bias `[out]` or null @returns `[rows, out]`
+ */
+export function linearRows(
+  x: tf.Tensor2D,
+  weight: tf.Tensor,
+  bias: tf.Tensor | null,
+  activation: 'relu' | null = null,
+): tf.Tensor2D {
   const y = withGradient(
     bias ? [x, weight, bias] : [x, weight],
-    ([$x, $weight, $bias], save) => {
-      save([$x!, $weight!]);
-      const product = tf.matMul($x!, $weight!, false, true);
-      return $bias ? tf.add(product, $bias) : product;
+    (save) => {
+      const value = matMulBias(x, weight, bias, activation);
+      save(activation ? [x, weight, value] : [x, weight]);
+      return value;
     },
-    (dy, [$x, $weight]) => {
-      const dx = tf.matMul(dy, $weight!);
-      const dWeight = tf.matMul(dy, $x!, true, false);
-      return bias ? [dx, dWeight, sumRows(dy)] : [dx, dWeight];
+    (dy, [$x, $weight, value]) => {
+      const inner = value ? reluGradient(dy, value) : dy;
+      const gradients = [
+        () => tf.matMul(inner, $weight!) as tf.Tensor,
+        () => tf.matMul(inner, $x!, true, false) as tf.Tensor,
+      ];
+      return bias ? [...gradients, () => sumRows(inner)] : gradients;
     },
   );
   return y as tf.Tensor2D;
+}
+
+function matMulBias(
+  x: tf.Tensor2D,
+  weight: tf.Tensor,
+  bias: tf.Tensor | null,
+  activation: 'relu' | null,
+): tf.Tensor {
+  if (bias && hasFusedOps()) {
+    const attrs = [
+      opAttr.type('T', 'float32'),
+      opAttr.bool('transpose_a', false),
+      opAttr.bool('transpose_b', true),
+      opAttr.int('num_args', 1),
+      opAttr.string('fused_ops', activation ? ['BiasAdd', 'Relu'] : ['BiasAdd']),
+    ];
+    return runOp('_FusedMatMul', attrs, [x, weight, bias], 1)[0]!;
+  }
+  const product = tf.matMul(x, weight, false, true);
+  const biased = bias ? tf.add(product, bias) : product;
+  return activation ? tf.relu(biased) : biased;
 }

@@ -33,6 +33,32 @@ export function sinePosition(mask: tf.Tensor3D, features: number, options: SineO
 }
 
 /**
+ * {@link sinePosition} of a map without padding, put together from its rows and columns: `[1, H, W, 2 * features]`.
+ */
+export function sineGrid(
+  [height, width]: readonly [number, number],
+  features: number,
+  options: SineOptions = {},
+): tf.Tensor4D {
+  const { temperature = 10000, offset = 0 } = options;
+  return tf.tidy(() => {
+    const along = (count: number) => {
+      const places = Float32Array.from(
+        { length: count },
+        (_, i) => ((i + 1 - offset) / (count + 1e-6)) * 2 * Math.PI,
+      );
+      return sineWaves(tf.tensor1d(places), features, temperature);
+    };
+    const rows = tf.reshape(along(height), [1, height, 1, features]);
+    const columns = tf.reshape(along(width), [1, 1, width, features]);
+    return tf.concat(
+      [tf.tile(rows, [1, 1, width, 1]), tf.tile(columns, [1, height, 1, 1])],
+      3,
+    ) as tf.Tensor4D;
+  });
+}
+
+/**
  * Sine embedding of each coordinate of boxes: `[..., n]` in [0, 1] -> `[..., n * features]`.
  * Coordinates keep their order; each is multiplied by 2 pi. Source: Deformable DETR's proposal embedding.
  */
