@@ -16,14 +16,13 @@ namespace tfgeo::shim {
 
 enum class Access : uint8_t { kRead, kWrite, kAtomic };
 
-// What the lanes of a warp know of each other. Time is the number of operations so far for which lanes of the warp
-// waited for each other.
+// What the lanes of a warp know of each other. Time is the number of barriers so far that lanes of the warp had.
 struct WarpClock {
   uint32_t time = 0;
   uint32_t whole = 0;            // before this time, every lane is known to every other
   uint32_t known[32][32] = {};   // [lane][other]: before this time, `other` is known to `lane`
 
-  // The lanes of `mask` have waited for each other.
+  // The lanes of `mask` have a barrier.
   void Meet(uint32_t mask);
 };
 

@@ -223,6 +223,12 @@ void CheckRaces() {
     __syncwarp(mask);
     Get(shared + (threadIdx.x + 16) % 32);
   });
+  IsStopped("a shuffle is no barrier for memory", 1, 32, 128, race, "of shared memory", [](int*) {
+    auto* shared = reinterpret_cast<int*>(SharedMemory());
+    Set(shared + threadIdx.x, 1);
+    __shfl_xor_sync(0xffffffffu, 1, 1);
+    Get(shared + (threadIdx.x ^ 1));
+  });
   IsStopped("a 16-byte read over a neighbour's 2-byte write", 1, 2, 0, race, "race at byte 6", [](int* p) {
     if (threadIdx.x == 0) Write(reinterpret_cast<char*>(p) + 6, 2);
     if (threadIdx.x == 1) Read(p, 16);

@@ -6,8 +6,8 @@
 //   never come is an error that names both.
 // - Read, Write and Atomic, which kernels call before they touch memory, check that the bytes lie in one live allocation
 //   at the right alignment, and that no two threads meet at a byte, one of them writing, without a barrier between them.
-//   Blocks never have one; warps have __syncthreads, lanes of a warp also every synchronising warp operation. Atomic
-//   accesses may meet each other, but no others.
+//   Blocks never have one; warps have __syncthreads, lanes of a warp also __syncwarp, but not shuffles and votes, which
+//   CUDA does not let order memory. Atomic accesses may meet each other, but no others.
 // - Memory that nobody wrote holds NaN; writes that miss an allocation by a little are found when the kernel ends.
 // - TFGEO_SHIM_SEED=n runs blocks, warps and lanes in another order.
 //

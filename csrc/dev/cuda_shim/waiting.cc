@@ -13,14 +13,16 @@ bool SamePlace(const Place& a, const Place& b) {
   return a.line == b.line && std::strcmp(a.what, b.what) == 0 && std::strcmp(a.file, b.file) == 0;
 }
 
+bool IsSyncwarp(const Place& place) { return std::strcmp(place.what, "__syncwarp") == 0; }
+
 // Whether two lanes wait for each other: __syncwarp may stand at several places, what exchanges values must be one.
 bool Together(const Thread& a, const Thread& b) {
   if (a.state != State::kAtWarp || b.state != State::kAtWarp || a.mask != b.mask) return false;
   if (SamePlace(a.place, b.place)) return true;
-  return std::strcmp(a.place.what, "__syncwarp") == 0 && std::strcmp(b.place.what, "__syncwarp") == 0;
+  return IsSyncwarp(a.place) && IsSyncwarp(b.place);
 }
 
-// Lets the lanes of `mask` go on if all have come; false if one reads from a lane that takes no part.
+// Lets the lanes of `mask` go on if all have come.
 void ReleaseWarp(int warp, uint32_t mask) {
   Thread* lanes = run.thread + 32 * warp;
   const Thread& mine = run.thread[run.current];
@@ -36,7 +38,8 @@ void ReleaseWarp(int warp, uint32_t mask) {
   }
   for (uint32_t left = mask; left != 0; left &= left - 1) lanes[__builtin_ctz(left)].state = State::kReady;
   run.at_warp[warp] &= ~mask;
-  run.clock[warp].Meet(mask);
+  // Shuffles and votes exchange values, but CUDA does not promise that memory is seen in their order.
+  if (IsSyncwarp(mine.place)) run.clock[warp].Meet(mask);
 }
 
 // What is wrong with a lane's call, or an empty string.
