@@ -4,12 +4,28 @@
 #define TFGEO_TF_THREADS_H_
 
 #include <algorithm>
+#include <functional>
 
 #include "../kernels/abi.h"
 #include "../kernels/parallel.h"
 #include "tensorflow/core/framework/op_kernel.h"
 
 namespace tfgeo {
+
+// How a pool is told to make blocks of this size: TensorFlow 2.16 has only the constructor, later ones advise against it.
+template <typename Params>
+auto FixedBlocks(int64_t block, int) -> decltype(Params::Fixed(block)) {
+  return Params::Fixed(block);
+}
+template <typename Params>
+Params FixedBlocks(int64_t block, long) {
+  return Params(tensorflow::thread::ThreadPool::SchedulingStrategy::kFixedBlockSize, {}, block);
+}
+
+inline void RunBlocks(tensorflow::thread::ThreadPool* pool, int64_t total, int64_t block,
+                      const std::function<void(int64_t, int64_t)>& fn) {
+  pool->ParallelFor(total, FixedBlocks<tensorflow::thread::ThreadPool::SchedulingParams>(block, 0), fn);
+}
 
 inline Parallel Threads(tensorflow::OpKernelContext* context) {
   auto* workers = context->device()->tensorflow_cpu_worker_threads()->workers;
@@ -20,7 +36,7 @@ inline Parallel Threads(tensorflow::OpKernelContext* context) {
     if (total <= block) {
       fn(0, total);
     } else {
-      workers->ParallelFor(total, tensorflow::thread::ThreadPool::SchedulingParams::Fixed(block), fn);
+      RunBlocks(workers, total, block, fn);
     }
   };
   return parallel;
@@ -33,9 +49,8 @@ inline TfgeoThreads CThreads(tensorflow::OpKernelContext* context) {
           [](void* pool, int64_t total, int64_t block, void (*fn)(void*, int64_t, int64_t), void* state) {
             if (total <= 0) return;
             if (total <= block) return fn(state, 0, total);
-            static_cast<tensorflow::thread::ThreadPool*>(pool)->ParallelFor(
-                total, tensorflow::thread::ThreadPool::SchedulingParams::Fixed(block),
-                [fn, state](int64_t begin, int64_t end) { fn(state, begin, end); });
+            RunBlocks(static_cast<tensorflow::thread::ThreadPool*>(pool), total, block,
+                      [fn, state](int64_t begin, int64_t end) { fn(state, begin, end); });
           }};
 }
 
