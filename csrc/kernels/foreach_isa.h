@@ -27,12 +27,12 @@ Isa BestIsa();
 }  // namespace tfgeo
 
 #ifdef TFGEO_X86_ISAS
-#define TFGEO_DISPATCH(f)                                \
-  (::tfgeo::BestIsa() == ::tfgeo::Isa::kAvx512 ? avx512::f \
-   : ::tfgeo::BestIsa() == ::tfgeo::Isa::kAvx2 ? avx2::f   \
-                                               : portable::f)
+#define TFGEO_DISPATCH(...)                                        \
+  (::tfgeo::BestIsa() == ::tfgeo::Isa::kAvx512 ? avx512::__VA_ARGS__ \
+   : ::tfgeo::BestIsa() == ::tfgeo::Isa::kAvx2 ? avx2::__VA_ARGS__   \
+                                               : portable::__VA_ARGS__)
 #else
-#define TFGEO_DISPATCH(f) portable::f
+#define TFGEO_DISPATCH(...) portable::__VA_ARGS__
 #endif
 
 #endif  // TFGEO_KERNELS_FOREACH_ISA_H_

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gelu.h"
 
+#include <utility>
+
 #define TFGEO_ISA_BODY "gelu_body.h"
 #include "foreach_isa.h"
 

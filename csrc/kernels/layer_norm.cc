@@ -2,6 +2,7 @@
 #include "layer_norm.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #define TFGEO_ISA_BODY "layer_norm_body.h"

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What ms_deform_attn.cc hands to its loops: tables per slice of heads, scratch arrays per query.
+// What ms_deform_attn.cc hands to its loops.
+//
+// A row is what belongs to one query and head: `per_head` samples and `dim` channels of the output. Rows count
+// [N, Q, M]. The loops take rows by the block, so that short rows too fill whole vectors while samples are located.
 #ifndef TFGEO_KERNELS_MS_DEFORM_ATTN_PLAN_H_
 #define TFGEO_KERNELS_MS_DEFORM_ATTN_PLAN_H_
 
@@ -8,103 +11,134 @@
 #include <memory>
 #include <utility>
 
-#include "ms_deform_attn_cpu.h"
+#include "ms_deform_attn.h"
 
 namespace tfgeo::deform {
 
-// A range of heads of one batch item, as seen from one query: `count` samples, heads outermost.
-template <typename T>
-struct Slice {
-  int heads, dim, per_head, count;
-  int64_t row;           // elements from one pixel (or query) to the next
-  const int32_t* base;   // [count] first element of the sample's level and head
-  const int32_t* width;  // [count]
-  const int32_t* height;
-  const T* width_t;  // the same as T
-  const T* height_t;
+// Inputs of a call; C is what it computes with.
+template <typename C>
+struct Call {
+  TfgeoType type;
+  TfgeoMsDeformAttnShape shape;
+  int64_t per_head;  // L * P
+  const C* positions;
+  const C* scores;
+  const C* reference;  // null where located
+
+  Call(TfgeoType type, const TfgeoMsDeformAttnShape& shape, const TfgeoMsDeformAttnSamples& samples)
+      : type(type),
+        shape(shape),
+        per_head(shape.levels * shape.points),
+        positions(static_cast<const C*>(samples.positions)),
+        scores(static_cast<const C*>(samples.scores)),
+        reference(shape.reference_size == 0 ? nullptr : static_cast<const C*>(samples.reference)) {}
 };
 
-enum State : int32_t { kInside = 0, kOutside = 1, kNan = 2 };
-
-// Where the samples of one query lie; arrays of `count`, padded to whole vectors.
-template <typename T>
-struct Samples {
-  T* x;  // pixel coordinates
-  T* y;
-  T* attn;
-  int32_t* corner[4];  // element of value: top left, top right, bottom left, bottom right
-  T* weight[4];        // attention weight times bilinear weight, 0 outside
-  int32_t* state;      // a State
-  // For the gradient: bilinear weight by side (left, right, top, bottom), 0 outside; and 1 where the side is inside.
-  T* side[4];
-  T* inside[4];
+// Rows first, first + step, ...
+struct Rows {
+  int64_t first, step, count;
 };
 
-// Tables and scratch of heads [first, last), owned by one block of work.
-template <typename T>
-class Workspace {
- public:
-  Workspace(const MsDeformAttnShape& shape, int64_t first, int64_t last) {
-    const int64_t per_head = shape.levels * shape.points;
-    const int64_t count = (last - first) * per_head;
-    const int64_t padded = (count + 15) / 16 * 16;  // every array starts on its own cache line
+// The maps of one batch item: those of all heads as they lie in `value`, or a copy of one head's.
+template <typename V>
+struct Maps {
+  V* pixels;
+  int64_t pixel;  // elements from one pixel to the next
+  int64_t head;   // and from one head to the next, 0 where there is only one
+  int64_t dim;    // channels, those of padding included
+};
+
+// States of a sample; kNan where a coordinate or the weight of a sample that is not inside is NaN.
+constexpr int32_t kInside = 0, kOutside = 1, kNan = 2;
+
+// Tables and scratch for the samples of a block of rows, in arrays padded to whole vectors.
+template <typename C>
+struct Block {
+  // About as many samples as make the overhead of a block small and keep it in the first-level cache.
+  static constexpr int64_t kSamples = 64;
+
+  Block(const Call<C>& call, int64_t pixel, int64_t dim) {
+    const TfgeoMsDeformAttnShape& shape = call.shape;
+    rows = std::max<int64_t>(1, kSamples / call.per_head);
+    const int64_t count = rows * call.per_head;
+    // Every array starts on its own cache line and has room for a whole vector beyond the last sample.
+    padded = (count + 15) / 16 * 16 + 16;
+    const int64_t padded_dim = (dim + 15) / 16 * 16;
     ints_.reset(new int32_t[8 * padded]());
-    reals_.reset(new T[21 * padded]());
+    reals_.reset(new C[30 * padded + padded_dim]());
     int32_t* ints = ints_.get();
-    T* reals = reals_.get();
+    C* reals = reals_.get();
     auto take_ints = [&] { return std::exchange(ints, ints + padded); };
-    auto take_reals = [&] { return std::exchange(reals, reals + padded); };
-    int32_t* base = take_ints();
-    int32_t* width = take_ints();
-    int32_t* height = take_ints();
-    FillTables(shape, first, last, base, width, height);
-    T* width_t = std::copy(width, width + count, take_reals()) - count;
-    T* height_t = std::copy(height, height + count, take_reals()) - count;
-    slice = {static_cast<int>(last - first), static_cast<int>(shape.dim), static_cast<int>(per_head),
-             static_cast<int>(count),        shape.heads * shape.dim,     base,
-             width,                          height,                      width_t,
-             height_t};
-    // Padding is a 1x1 map, sampled at its only pixel.
-    for (int64_t i = count; i < padded; ++i) {
-      width[i] = height[i] = 1;
-      width_t[i] = height_t[i] = 1;
-    }
-    samples.x = take_reals();
-    samples.y = take_reals();
-    samples.attn = take_reals();
-    samples.state = take_ints();
+    auto take = [&](int64_t arrays) { return std::exchange(reals, reals + arrays * padded); };
+    start = take_ints();
+    width = take_ints();
+    height = take_ints();
+    state = take_ints();
+    for (int k = 0; k < 4; ++k) corner[k] = take_ints();
+    width_t = take(1);
+    height_t = take(1);
+    positions = take(2);
+    for (C** array : {&scale_x, &scale_y, &reference_x, &reference_y, &attn}) *array = take(1);
     for (int k = 0; k < 4; ++k) {
-      samples.corner[k] = take_ints();
-      samples.weight[k] = take_reals();
-      samples.side[k] = take_reals();
-      samples.inside[k] = take_reals();
+      weight[k] = take(1);
+      side[k] = take(1);
+      inside[k] = take(1);
     }
-    dots = reals;
+    dots = take(4);
+    grad_positions = take(2);
+    for (C** array : {&grad_x, &grad_y, &grad_attn}) *array = take(1);
+    channels = reals;
+    FillTables(shape, pixel);
   }
 
-  Slice<T> slice;
-  Samples<T> samples;
-  T* dots;  // [count, 4]: grad_output times each corner
+  int64_t rows;    // at most, in one block
+  int64_t padded;  // samples
+  // The same for every block. Padding is a 1x1 map, sampled at its only pixel.
+  int32_t *start, *width, *height;  // first element of the sample's level, its size
+  C *width_t, *height_t;
+  // What came: the location is position * scale + reference.
+  C *positions, *scale_x, *scale_y, *reference_x, *reference_y, *attn;
+  // Where the samples lie.
+  int32_t* state;
+  int32_t* corner[4];  // element of the maps: top left, top right, bottom left, bottom right
+  C* weight[4];        // attention weight times bilinear weight, 0 outside
+  // For the gradient: bilinear weight by side (left, right, top, bottom), 0 outside; 1 where the side is inside.
+  C* side[4];
+  C* inside[4];
+  C* dots;                     // [samples, 4]: grad_output times each corner
+  C *grad_x, *grad_y;          // of the locations
+  C *grad_positions, *grad_attn;
+  C* channels;  // of one row
 
  private:
-  static void FillTables(const MsDeformAttnShape& shape, int64_t first, int64_t last, int32_t* base, int32_t* width,
-                         int32_t* height) {
-    for (int64_t m = first; m < last; ++m) {
-      int64_t start = 0;
+  void FillTables(const TfgeoMsDeformAttnShape& shape, int64_t pixel) {
+    std::fill(width, width + padded, 1);
+    std::fill(height, height + padded, 1);
+    std::fill(scale_x, scale_x + padded, C(1));
+    std::fill(scale_y, scale_y + padded, C(1));
+    int64_t i = 0;
+    for (int64_t r = 0; r < rows; ++r) {
+      int64_t first = 0;
       for (int64_t l = 0; l < shape.levels; ++l) {
         const int32_t h = shape.spatial_shapes[2 * l], w = shape.spatial_shapes[2 * l + 1];
-        for (int64_t p = 0; p < shape.points; ++p) {
-          *base++ = static_cast<int32_t>((start * shape.heads + m) * shape.dim);
-          *width++ = w;
-          *height++ = h;
+        for (int64_t p = 0; p < shape.points; ++p, ++i) {
+          start[i] = static_cast<int32_t>(first * pixel);
+          width[i] = w;
+          height[i] = h;
+          if (shape.reference_size == 2) {
+            scale_x[i] = C(1) / static_cast<C>(w);
+            scale_y[i] = C(1) / static_cast<C>(h);
+          }
         }
-        start += static_cast<int64_t>(h) * w;
+        first += int64_t{h} * w;
       }
     }
+    std::copy(width, width + padded, width_t);
+    std::copy(height, height + padded, height_t);
   }
 
   std::unique_ptr<int32_t[]> ints_;
-  std::unique_ptr<T[]> reals_;
+  std::unique_ptr<C[]> reals_;
 };
 
 }  // namespace tfgeo::deform

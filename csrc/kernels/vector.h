@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Short vectors in the compiler's own vector types, which exist for x86 and ARM alike. Part of an ISA body: it has no
-// include guard on purpose, see foreach_isa.h.
+// include guard on purpose, see foreach_isa.h. Needs <cstdint> and <utility>.
 
 namespace tfgeo::TFGEO_ISA {
 namespace {
@@ -20,6 +20,15 @@ TFGEO_INLINE typename Vec<T, W>::type Load(const T* p) {
 template <typename T, int W>
 TFGEO_INLINE void Store(T* p, typename Vec<T, W>::type v) {
   __builtin_memcpy(p, &v, sizeof(v));
+}
+
+// The same bits as another type.
+template <typename To, typename From>
+TFGEO_INLINE To Bits(From from) {
+  To to;
+  static_assert(sizeof(to) == sizeof(from));
+  __builtin_memcpy(&to, &from, sizeof(to));
+  return to;
 }
 
 // Integers as wide as T, so that comparisons of both fit together.
@@ -47,85 +56,108 @@ TFGEO_INLINE void StoreInts(int32_t* p, typename Vec<typename Lane<T>::Int, W>::
   Store<int32_t, W>(p, __builtin_convertvector(v, I));
 }
 
+// ---- shuffles; lanes of two vectors of W count 0 to 2 W - 1 ----
+
+template <int... I>
+using Lanes = std::integer_sequence<int, I...>;
+template <int N>
+using FirstLanes = std::make_integer_sequence<int, N>;
+
+// 0, 1, 2, ... as lanes.
+template <typename V, int... I>
+TFGEO_INLINE V Count(Lanes<I...>) {
+  return V{I...};
+}
+
+// Lanes offset, offset + step, ...
+template <int kStep, int kOffset, typename V, int... I>
+TFGEO_INLINE auto Every(V a, V b, Lanes<I...>) {
+  return __builtin_shufflevector(a, b, (kStep * I + kOffset)...);
+}
+
+template <int W, typename V>
+TFGEO_INLINE V Evens(V a, V b) {
+  return Every<2, 0>(a, b, FirstLanes<W>());
+}
+
+template <int W, typename V>
+TFGEO_INLINE V Odds(V a, V b) {
+  return Every<2, 1>(a, b, FirstLanes<W>());
+}
+
+// a0 b0 a1 b1 ..., the first or the second vector of it.
+template <int W, int kSecond, typename V, int... I>
+TFGEO_INLINE V Interleave(V a, V b, Lanes<I...>) {
+  return __builtin_shufflevector(a, b, (I / 2 + kSecond * W / 2 + I % 2 * W)...);
+}
+
+template <int W, typename V>
+TFGEO_INLINE auto LowHalf(V v) {
+  return Every<1, 0>(v, v, FirstLanes<W / 2>());
+}
+
+template <int W, typename V>
+TFGEO_INLINE auto HighHalf(V v) {
+  return Every<1, W / 2>(v, v, FirstLanes<W / 2>());
+}
+
+// ---- over the lanes ----
+
+template <int W, typename V>
+TFGEO_INLINE auto SumOf(V v) {
+  if constexpr (W == 1) {
+    return v[0];
+  } else {
+    return SumOf<W / 2>(LowHalf<W>(v) + HighHalf<W>(v));
+  }
+}
+
+template <int W, typename V>
+TFGEO_INLINE auto LargestOf(V v) {
+  if constexpr (W == 1) {
+    return v[0];
+  } else {
+    const auto low = LowHalf<W>(v), high = HighHalf<W>(v);
+    return LargestOf<W / 2>(low > high ? low : high);
+  }
+}
+
+// Two adjacent lanes of a beside two of b, in every group of four: kOffset 0 the first two, 2 the others.
+template <int W, int kOffset, typename V, int... I>
+TFGEO_INLINE V PairUp(V a, V b, Lanes<I...>) {
+  return __builtin_shufflevector(a, b, (I / 4 * 4 + I % 2 + kOffset + (I % 4 / 2) * W)...);
+}
+
+template <int W, int kOffset, typename V, int... I>
+TFGEO_INLINE V PickUp(V a, V b, Lanes<I...>) {
+  return __builtin_shufflevector(a, b, (I / 4 * 4 + I % 2 * 2 + kOffset + (I % 4 / 2) * W)...);
+}
+
+template <int W, typename V>
+TFGEO_INLINE auto SumOfGroups(V v) {
+  if constexpr (W == 4) {
+    return v;
+  } else {
+    return SumOfGroups<W / 2>(LowHalf<W>(v) + HighHalf<W>(v));
+  }
+}
+
 // out[j] += sum of the lanes of vector j.
-template <typename T, int W>
-struct AddSums {
-  typedef typename Vec<T, W>::type V;
-  static TFGEO_INLINE void Run(T* out, V a, V b, V c, V d) {
-    T sums[4] = {0, 0, 0, 0};
-    for (int i = 0; i < W; ++i) {
-      sums[0] += a[i];
-      sums[1] += b[i];
-      sums[2] += c[i];
-      sums[3] += d[i];
-    }
-    for (int j = 0; j < 4; ++j) out[j] += sums[j];
+template <typename T, int W, typename V>
+TFGEO_INLINE void AddSums(T* out, V a, V b, V c, V d) {
+  if constexpr (W >= 4) {
+    constexpr FirstLanes<W> lanes;
+    const V ab = PairUp<W, 0>(a, b, lanes) + PairUp<W, 2>(a, b, lanes);
+    const V cd = PairUp<W, 0>(c, d, lanes) + PairUp<W, 2>(c, d, lanes);
+    const V groups = PickUp<W, 0>(ab, cd, lanes) + PickUp<W, 1>(ab, cd, lanes);
+    Store<T, 4>(out, Load<T, 4>(out) + SumOfGroups<W>(groups));
+  } else {
+    out[0] += SumOf<W>(a);
+    out[1] += SumOf<W>(b);
+    out[2] += SumOf<W>(c);
+    out[3] += SumOf<W>(d);
   }
-};
-
-// The shuffles fold pairs of vectors into halves until one vector holds all four sums.
-#ifdef __clang__
-#define TFGEO_SHUFFLE(mask, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define TFGEO_SHUFFLE(mask, a, b, ...) __builtin_shuffle(a, b, (mask){__VA_ARGS__})
-#endif
-
-TFGEO_INLINE void AddFour(float* out, Vec<float, 4>::type sums) { Store<float, 4>(out, Load<float, 4>(out) + sums); }
-
-template <>
-struct AddSums<float, 4> {
-  typedef Vec<float, 4>::type V;
-  typedef Vec<int32_t, 4>::type I;
-  static TFGEO_INLINE void Run(float* out, V a, V b, V c, V d) {
-    V ab = TFGEO_SHUFFLE(I, a, b, 0, 1, 4, 5) + TFGEO_SHUFFLE(I, a, b, 2, 3, 6, 7);
-    V cd = TFGEO_SHUFFLE(I, c, d, 0, 1, 4, 5) + TFGEO_SHUFFLE(I, c, d, 2, 3, 6, 7);
-    AddFour(out, TFGEO_SHUFFLE(I, ab, cd, 0, 2, 4, 6) + TFGEO_SHUFFLE(I, ab, cd, 1, 3, 5, 7));
-  }
-};
-
-#if TFGEO_VECTOR_BYTES >= 32
-template <>
-struct AddSums<float, 8> {
-  typedef Vec<float, 8>::type V;
-  typedef Vec<int32_t, 8>::type I;
-  static TFGEO_INLINE void Run(float* out, V a, V b, V c, V d) {
-    // Lanes 0-3 of one come to lie beside lanes 0-3 of the other.
-    V ab = TFGEO_SHUFFLE(I, a, b, 0, 1, 8, 9, 4, 5, 12, 13) + TFGEO_SHUFFLE(I, a, b, 2, 3, 10, 11, 6, 7, 14, 15);
-    V cd = TFGEO_SHUFFLE(I, c, d, 0, 1, 8, 9, 4, 5, 12, 13) + TFGEO_SHUFFLE(I, c, d, 2, 3, 10, 11, 6, 7, 14, 15);
-    V all = TFGEO_SHUFFLE(I, ab, cd, 0, 2, 8, 10, 4, 6, 12, 14) + TFGEO_SHUFFLE(I, ab, cd, 1, 3, 9, 11, 5, 7, 13, 15);
-    V swapped = TFGEO_SHUFFLE(I, all, all, 4, 5, 6, 7, 0, 1, 2, 3);
-    Vec<float, 4>::type sums;
-    all += swapped;
-    __builtin_memcpy(&sums, &all, sizeof(sums));
-    AddFour(out, sums);
-  }
-};
-#endif
-
-#if TFGEO_VECTOR_BYTES >= 64
-template <>
-struct AddSums<float, 16> {
-  typedef Vec<float, 16>::type V;
-  typedef Vec<int32_t, 16>::type I;
-  static TFGEO_INLINE V Pairs(V a, V b) {
-    return TFGEO_SHUFFLE(I, a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
-           TFGEO_SHUFFLE(I, a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
-  }
-  static TFGEO_INLINE void Run(float* out, V a, V b, V c, V d) {
-    V ab = Pairs(a, b);
-    V cd = Pairs(c, d);
-    V all = TFGEO_SHUFFLE(I, ab, cd, 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30) +
-            TFGEO_SHUFFLE(I, ab, cd, 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31);
-    all += TFGEO_SHUFFLE(I, all, all, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
-    all += TFGEO_SHUFFLE(I, all, all, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
-    Vec<float, 4>::type sums;
-    __builtin_memcpy(&sums, &all, sizeof(sums));
-    AddFour(out, sums);
-  }
-};
-#endif
-
-#undef TFGEO_SHUFFLE
+}
 
 }  // namespace
 }  // namespace tfgeo::TFGEO_ISA

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs the CPU kernels of multi-scale deformable attention on a case, in any type and in guarded memory.
+#ifndef TFGEO_DEV_MS_DEFORM_ATTN_CALL_H_
+#define TFGEO_DEV_MS_DEFORM_ATTN_CALL_H_
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cuda_shim/small_floats.h"
+#include "guarded.h"
+#include "ms_deform_attn_definition.h"
+
+namespace tfgeo::dev {
+
+// ---- types ----
+
+inline const char* TypeName(TfgeoType type) {
+  const char* const names[] = {"float32", "float64", "float16", "bfloat16"};
+  return names[type];
+}
+
+// What samples, their gradients and sums are in.
+inline TfgeoType SampleType(TfgeoType type) { return type == TFGEO_FLOAT64 ? TFGEO_FLOAT64 : TFGEO_FLOAT32; }
+
+inline size_t Bytes(TfgeoType type) { return type == TFGEO_FLOAT64 ? 8 : type == TFGEO_FLOAT32 ? 4 : 2; }
+
+inline double Get(TfgeoType type, const void* tensor, size_t i) {
+  const char* p = static_cast<const char*>(tensor) + i * Bytes(type);
+  double d;
+  float f;
+  uint16_t bits;
+  switch (type) {
+    case TFGEO_FLOAT64:
+      std::memcpy(&d, p, sizeof(d));
+      return d;
+    case TFGEO_FLOAT32:
+      std::memcpy(&f, p, sizeof(f));
+      return f;
+    default:
+      std::memcpy(&bits, p, sizeof(bits));
+      return type == TFGEO_FLOAT16 ? shim::From16Bits<10>(bits) : shim::From16Bits<7>(bits);
+  }
+}
+
+inline void Put(TfgeoType type, double value, void* tensor, size_t i) {
+  char* p = static_cast<char*>(tensor) + i * Bytes(type);
+  const float f = static_cast<float>(value);
+  uint16_t bits = 0;
+  switch (type) {
+    case TFGEO_FLOAT64:
+      std::memcpy(p, &value, sizeof(value));
+      return;
+    case TFGEO_FLOAT32:
+      std::memcpy(p, &f, sizeof(f));
+      return;
+    default:
+      bits = type == TFGEO_FLOAT16 ? shim::RoundTo16Bits<10>(value) : shim::RoundTo16Bits<7>(value);
+      std::memcpy(p, &bits, sizeof(bits));
+  }
+}
+
+// The nearest number that the type holds.
+inline double Round(TfgeoType type, double value) {
+  char memory[8];
+  Put(type, value, memory, 0);
+  return Get(type, memory, 0);
+}
+
+// ---- threads ----
+
+inline TfgeoThreads CThreads(const Parallel& parallel) {
+  const auto run = [](void* pool, int64_t total, int64_t block, void (*fn)(void*, int64_t, int64_t), void* context) {
+    static_cast<const Parallel*>(pool)->run(total, block,
+                                            [&](int64_t begin, int64_t end) { fn(context, begin, end); });
+  };
+  return {parallel.threads, const_cast<Parallel*>(&parallel), run};
+}
+
+// ---- calls ----
+
+// The tensors of a case as the C interface wants them; results are NaN until they are written.
+class DeformCall {
+ public:
+  using Side = Guarded::Side;
+
+  DeformCall(const DeformCase& c, const DeformData& d, TfgeoType type, Side side = Guarded::kBack)
+      : c_(c), shape_(c_.Shape()), type_(type) {
+    const TfgeoType sample = SampleType(type);
+    value_ = Filled(type, d.value, side);
+    upstream_ = Filled(type, d.upstream, side);
+    positions_ = Filled(sample, d.positions, side);
+    scores_ = Filled(sample, d.scores, side);
+    reference_ = Filled(sample, d.reference, side);
+    output_ = Room(type, c.OutputSize(), side);
+    grad_value_ = Room(type, c.ValueSize(), side);
+    grad_positions_ = Room(sample, 2 * c.Samples(), side);
+    grad_scores_ = Room(sample, c.Samples(), side);
+    grad_reference_ = Room(sample, c.ReferenceSize(), side);
+  }
+
+  // Which gradients are asked for.
+  bool want_value = true, want_reference = true, want_positions = true, want_scores = true;
+  char text[512] = "";  // the error
+
+  TfgeoCode Forward(const Parallel& parallel) {
+    const TfgeoThreads threads = CThreads(parallel);
+    const TfgeoMsDeformAttnSamples samples = Samples();
+    return tfgeo_ms_deform_attn(type_, &shape_, value_->get(), &samples, output_->get(), &threads,
+                                {text, sizeof(text)});
+  }
+
+  TfgeoCode Backward(const Parallel& parallel) {
+    const TfgeoThreads threads = CThreads(parallel);
+    const TfgeoMsDeformAttnSamples samples = Samples();
+    const TfgeoMsDeformAttnGrads grads = {want_value ? grad_value_->get() : nullptr,
+                                          want_reference && c_.reference_size ? grad_reference_->get() : nullptr,
+                                          want_positions ? grad_positions_->get() : nullptr,
+                                          want_scores ? grad_scores_->get() : nullptr};
+    return tfgeo_ms_deform_attn_grad(type_, &shape_, upstream_->get(), value_->get(), &samples, &grads, &threads,
+                                     {text, sizeof(text)});
+  }
+
+  // Copies the results into `d`.
+  void Read(DeformData& d) const {
+    const TfgeoType sample = SampleType(type_);
+    d.output = Numbers(type_, *output_);
+    d.grad_value = Numbers(type_, *grad_value_);
+    d.grad_positions = Numbers(sample, *grad_positions_);
+    d.grad_scores = Numbers(sample, *grad_scores_);
+    d.grad_reference = Numbers(sample, *grad_reference_);
+  }
+
+  bool Intact() const {
+    for (const auto* tensor : {&value_, &upstream_, &positions_, &scores_, &reference_, &output_, &grad_value_,
+                               &grad_positions_, &grad_scores_, &grad_reference_}) {
+      if (!(*tensor)->Intact()) return false;
+    }
+    return true;
+  }
+
+ private:
+  using Tensor = std::unique_ptr<Guarded>;
+
+  static Tensor Room(TfgeoType type, int64_t count, Side side) {
+    return std::make_unique<Guarded>(static_cast<size_t>(count) * Bytes(type), side);
+  }
+  static Tensor Filled(TfgeoType type, const std::vector<double>& numbers, Side side) {
+    Tensor tensor = Room(type, static_cast<int64_t>(numbers.size()), side);
+    for (size_t i = 0; i < numbers.size(); ++i) Put(type, numbers[i], tensor->get(), i);
+    return tensor;
+  }
+  static std::vector<double> Numbers(TfgeoType type, const Guarded& tensor) {
+    std::vector<double> numbers(tensor.size() / Bytes(type));
+    for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = Get(type, tensor.get(), i);
+    return numbers;
+  }
+  TfgeoMsDeformAttnSamples Samples() const {
+    return {c_.reference_size ? reference_->get() : nullptr, positions_->get(), scores_->get()};
+  }
+
+  DeformCase c_;
+  TfgeoMsDeformAttnShape shape_;
+  TfgeoType type_;
+  Tensor value_, upstream_, positions_, scores_, reference_;
+  Tensor output_, grad_value_, grad_positions_, grad_scores_, grad_reference_;
+};
+
+}  // namespace tfgeo::dev
+
+#endif  // TFGEO_DEV_MS_DEFORM_ATTN_CALL_H_
