@@ -31,5 +31,13 @@ describe('golden vectors in the repository', () => {
       expect(results.length).toBeGreaterThan(0);
       for (const result of results) expect(result.passed ? '' : caseLine(result)).toBe('');
     });
+
+    const compiles = known.filter((entry) => runnerFor(area, kindOf(entry))?.compiles);
+    if (compiles.length === 0) return;
+    it.each(compiles)('$name, compiled', async (entry) => {
+      const results = await runAreas([{ ...area, cases: [entry] }], { compiled: true });
+      expect(results.length).toBeGreaterThan(0);
+      for (const result of results) expect(result.passed ? '' : caseLine(result)).toBe('');
+    });
   });
 });

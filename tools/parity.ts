@@ -21,6 +21,8 @@ DIR is a folder whose subfolders (or which itself) hold a manifest.json.
                      not known fails)
   --known            leave out cases of kinds that are not known, and say how many
   --path native,plain  only these paths where a kind has several (default: all)
+  --compiled         compile what the library does to one TensorFlow operation; cases without anything to
+                     compile are left out
   --json FILE        write all results
   --markdown FILE    write the table of docs/parity.md
   --help
@@ -46,6 +48,7 @@ async function main(): Promise<number> {
   const results = await runAreas(found, {
     ...(kinds ? { kinds } : {}),
     ...(paths ? { paths } : {}),
+    compiled: values.compiled,
     onResult: (result) => process.stdout.write(`${caseLine(result)}\n`),
   });
   const engine = tf.getBackend();
@@ -71,6 +74,7 @@ function parse() {
         kinds: { type: 'string' },
         known: { type: 'boolean', default: false },
         path: { type: 'string' },
+        compiled: { type: 'boolean', default: false },
         json: { type: 'string' },
         markdown: { type: 'string' },
         help: { type: 'boolean', short: 'h' },

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
+import { compile } from '../../src/engine/index.js';
 import { EXIT_CODES, UserError } from '../../src/errors.js';
 import { readSafetensorsSync, type StoredTensor } from '../../src/models/weights/safetensors.js';
 import { compareTensor, type Got } from './compare.js';
@@ -18,12 +19,15 @@ export class CaseContext {
   private readonly precise = new Map<string, StoredTensor>();
   private readonly settled = new Set<string>();
   private readonly variables: tf.Variable[] = [];
+  private readonly functions: { dispose(): void }[] = [];
 
   constructor(
     readonly area: ParityArea,
     readonly entry: ParityCase,
     /** Variant to run; the empty string where a kind has only one. */
     readonly path: string,
+    /** Whether the library's functions are compiled. */
+    readonly compiled = false,
   ) {
     this.config = entry.config;
     for (const file of entry.files) {
@@ -88,6 +92,37 @@ export class CaseContext {
     return variable;
   }
 
+  // ---- What is computed ----
+
+  /**
+   * A function of the library: as it is, or compiled to one operation. `fn` reads no values and returns tensors in arrays
+   * and plain objects.
+   */
+  function<R>(fn: () => R): () => R {
+    if (!this.compiled) return fn;
+    const compiled = compile(fn, { name: 'parity' });
+    this.functions.push(compiled);
+    return () => {
+      const result = compiled();
+      if (!compiled.compiled) this.check('compiled', false, 'it ran without being compiled');
+      return result;
+    };
+  }
+
+  /** Calls {@link function} once. */
+  compute<R>(fn: () => R): R {
+    return this.function(fn)();
+  }
+
+  /**
+   * Gradients of a scalar, in the order of `leaves`; null where it does not depend on one. What `loss` keeps (`tf.keep`)
+   * stays; everything else is freed with the case.
+   */
+  gradients(leaves: readonly tf.Variable[], loss: () => tf.Scalar): (tf.Tensor | null)[] {
+    const grads = this.compute(() => tf.variableGrads(loss, [...leaves]).grads);
+    return leaves.map((leaf) => grads[leaf.name] ?? null);
+  }
+
   // ---- What came out ----
 
   /** Names of results the manifest or the file holds that match. */
@@ -139,6 +174,7 @@ export class CaseContext {
   }
 
   dispose(): void {
+    for (const compiled of this.functions) compiled.dispose();
     for (const variable of this.variables) if (!variable.isDisposed) variable.dispose();
   }
 
@@ -148,14 +184,4 @@ export class CaseContext {
     if (!/^(model|after)\b/.test(file.slice(at + 1))) return false;
     return at >= 0 && this.entry.files.includes(`${file.slice(0, at)}/config.json`);
   }
-}
-
-/**
- * Gradients of a scalar, in the order of `leaves`; null where it does not depend on one. What `loss` keeps (`tf.keep`)
- * stays; everything else is freed with the case.
- */
-export function gradientsOf(leaves: readonly tf.Variable[], loss: () => tf.Scalar): (tf.Tensor | null)[] {
-  const { value, grads } = tf.variableGrads(loss, [...leaves]);
-  value.dispose();
-  return leaves.map((leaf) => grads[leaf.name] ?? null);
 }

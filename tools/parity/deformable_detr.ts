@@ -12,7 +12,6 @@ import { storeTensor } from '../../src/models/weights/state_dict.js';
 import { DetectionCriterion, type DetectionLosses } from '../../src/train/detection/criterion.js';
 import { AdamW, lossAndGradients } from '../../src/train/optimizer.js';
 import type { CaseContext } from './context.js';
-import { gradientsOf } from './context.js';
 import { labelledTargets, matchedPairs } from './hungarian.js';
 
 interface DetectorConfig {
@@ -41,14 +40,15 @@ export async function runDetector(context: CaseContext): Promise<void> {
     const criterion = criterionOf(context, config);
     const input = inputOf(context);
     const targets = labelledTargets(context, config.targets.length, model.options.classes);
-    const output = model.forward(input, { intermediates: true });
-    comparePredictions(context, output);
+    const forward = (some: PictureInput) =>
+      context.compute(() => model.forward(some, { intermediates: true }));
+    comparePredictions(context, forward(input));
     // Without padding the mask may be left out.
     if (context.raw('in/pixel_mask').data.every((value) => Number(value) === 1)) {
-      comparePredictions(context, model.forward({ ...input, pixelMask: null }, { intermediates: true }));
+      comparePredictions(context, forward({ ...input, pixelMask: null }));
     }
     const compute = () => criterion.compute(model.forward(input, { training: true }), targets);
-    compareLosses(context, compute(), config.targets);
+    compareLosses(context, context.compute(compute), config.targets);
     compareGradients(context, model, compute);
     await compareTraining(context, model, compute);
   } finally {
@@ -146,7 +146,7 @@ function compareGradients(context: CaseContext, model: DeformableDetr, compute: 
     .map((name) => name.slice('grad/'.length))
     .filter((name) => parameters.has(name));
   const leaves = names.map((name) => parameters.get(name)!);
-  const gradients = gradientsOf(
+  const gradients = context.gradients(
     leaves.map(({ variable }) => variable),
     () => compute().total,
   );
@@ -168,16 +168,20 @@ async function compareTraining(
   const trained = new Set([...Object.keys(after), ...no_gradient]);
   const parameters = new Map([...model.trainableParameters()].filter(([name]) => trained.has(name)));
   const optimizer = new AdamW(parameters, OPTIMIZER);
+  const step = context.function(() => {
+    const { value, gradients } = lossAndGradients(parameters, () => tf.tidy(() => compute().total));
+    return { value, gradients: Object.fromEntries(gradients) };
+  });
   const relative = (what: string, got: number, expected: number, tolerance: number) =>
     context.compareNumber(what, got, expected, tolerance * Math.abs(expected));
-  for (let step = 0; step <= STEPS; step++) {
-    const { value, gradients } = lossAndGradients(parameters, () => tf.tidy(() => compute().total));
-    relative(`loss before step ${step}`, value.dataSync()[0]!, steps.loss[step]!, 1e-4);
-    if (step === STEPS) break;
-    const pending = optimizer.gather(gradients);
-    relative(`gradient norm of step ${step}`, pending.gradNorm.dataSync()[0]!, steps.grad_norm[step]!, 1e-3);
+  for (let i = 0; i <= STEPS; i++) {
+    const { value, gradients } = step();
+    relative(`loss before step ${i}`, value.dataSync()[0]!, steps.loss[i]!, 1e-4);
+    if (i === STEPS) break;
+    const pending = optimizer.gather(new Map(Object.entries(gradients)));
+    relative(`gradient norm of step ${i}`, pending.gradNorm.dataSync()[0]!, steps.grad_norm[i]!, 1e-3);
     pending.apply();
-    tf.dispose([value, ...gradients.values()]);
+    tf.dispose([value, ...Object.values(gradients)]);
   }
   optimizer.dispose();
   compareChange(context, start, valuesOf(model));

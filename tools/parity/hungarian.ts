@@ -13,7 +13,7 @@ import {
   matchingCosts,
   sigmoidFocal,
 } from '../../src/train/losses/index.js';
-import { type CaseContext, gradientsOf } from './context.js';
+import type { CaseContext } from './context.js';
 
 // ---- Assignment ----
 
@@ -23,7 +23,8 @@ export function runAssignment(context: CaseContext): void {
   const solve = (costs: tf.Tensor): Int32Array => {
     const batch = tf.reshape(costs, [1, queries, targets]) as tf.Tensor3D;
     const sizes = tf.tensor1d([targets], 'int32');
-    return linearAssignment(batch, sizes, { path: context.path as OpPath }).dataSync() as Int32Array;
+    const path = context.path as OpPath;
+    return context.compute(() => linearAssignment(batch, sizes, { path })).dataSync() as Int32Array;
   };
   const { error } = context.entry;
   if (typeof error === 'string') {
@@ -80,8 +81,10 @@ export function runMatcher(context: CaseContext): void {
   const targets = labelledTargets(context, batch, slots);
   const focal = focalOf(context.config);
   const options = { classCost, class: costs[0], bbox: costs[1], giou: costs[2], focal };
-  const cost = matchingCosts({ logits, boxes }, targets, options);
-  const found = match({ logits, boxes }, targets, options).queries;
+  const { cost, found } = context.compute(() => ({
+    cost: matchingCosts({ logits, boxes }, targets, options),
+    found: match({ logits, boxes }, targets, options).queries,
+  }));
   for (let i = 0; i < batch; i++) {
     const count = context.raw(`in/boxes.${i}`).shape[0]!;
     const own = tf.slice(cost, [i, 0, 0, 0], [1, 1, queries, count]);
@@ -133,13 +136,18 @@ export function runBoxes(context: CaseContext): void {
   const first = context.variable('in/first');
   const second = context.variable('in/second');
   const upstream = context.tensor('in/upstream');
-  const corners = cxcywhToXyxy(first as tf.Tensor);
-  const others = cxcywhToXyxy(second as tf.Tensor);
-  context.compare('out/corners', corners);
-  context.compare('out/centres', xyxyToCxcywh(corners));
-  context.compare('out/iou', pairwiseIou(corners, others));
-  context.compare('out/giou', pairwiseGiou(corners, others));
-  const [dFirst, dSecond] = gradientsOf([first, second], () => {
+  const results = context.compute(() => {
+    const corners = cxcywhToXyxy(first as tf.Tensor);
+    const others = cxcywhToXyxy(second as tf.Tensor);
+    return {
+      corners,
+      centres: xyxyToCxcywh(corners),
+      iou: pairwiseIou(corners, others),
+      giou: pairwiseGiou(corners, others),
+    };
+  });
+  for (const [name, value] of Object.entries(results)) context.compare(`out/${name}`, value);
+  const [dFirst, dSecond] = context.gradients([first, second], () => {
     const giou = pairwiseGiou(cxcywhToXyxy(first as tf.Tensor), cxcywhToXyxy(second as tf.Tensor));
     return tf.sum(tf.mul(giou, upstream)) as tf.Scalar;
   });
@@ -157,10 +165,10 @@ export function runFocal(context: CaseContext): void {
     tf.div(tf.sum(tf.mean(sigmoidFocal(logits, targets, focalOf(context.config)), 1)), numBoxes);
   const flat = (x: tf.Tensor): tf.Tensor => tf.reshape(x, [x.shape[0]!, -1]);
   const dice = (): tf.Scalar => tf.div(tf.sum(diceLoss(flat(logits), flat(targets))), numBoxes);
-  context.compare('out/focal', focal());
-  context.compare('out/dice', dice());
-  context.compare('grad/logits', gradientsOf([logits], focal)[0]!);
-  context.compare('grad/logits_dice', gradientsOf([logits], dice)[0]!);
+  context.compare('out/focal', context.compute(focal));
+  context.compare('out/dice', context.compute(dice));
+  context.compare('grad/logits', context.gradients([logits], focal)[0]!);
+  context.compare('grad/logits_dice', context.gradients([logits], dice)[0]!);
 }
 
 // ---- Complete set loss ----
@@ -181,10 +189,10 @@ export function runSetLosses(context: CaseContext): void {
     matcher: { classCost: 'focal-class', class: costs[0]!, bbox: costs[1]!, giou: costs[2]!, focal },
   });
   const compute = () => criterion.compute(asOutput(logits, boxes), targets);
-  const { total, parts } = compute();
+  const { total, parts } = context.compute(compute);
   context.compare('out/loss', total);
   for (const [name, value] of Object.entries(parts)) context.compare(`out/loss.${name}`, value);
-  const [dLogits, dBoxes] = gradientsOf([logits, boxes], () => compute().total);
+  const [dLogits, dBoxes] = context.gradients([logits, boxes], () => compute().total);
   context.compare('grad/all_logits', dLogits!);
   context.compare('grad/all_boxes', dBoxes!);
 }

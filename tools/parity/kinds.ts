@@ -15,6 +15,8 @@ export interface Kind {
   run(context: CaseContext): Promise<void> | void;
   /** Variants of the library that the kind can be run on; all are, unless the user chooses. */
   paths?: readonly string[];
+  /** Variants on which its functions can be compiled: all, or these; absent = there is nothing to compile. */
+  compiles?: true | readonly string[];
 }
 
 /** Ops of our own: the native kernel, and its meaning in plain operations. */
@@ -22,25 +24,29 @@ export const OP_PATHS = ['native', 'plain'];
 
 /** Every kind of case that is known, by area and kind. To add one: a runner, and a row here. */
 export const KINDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
-  msda: { core: { run: runMsdaCore, paths: OP_PATHS }, module: { run: runMsdaModule, paths: OP_PATHS } },
-  swin: { backbone: { run: runSwin }, model: { run: runSwin } },
-  roberta: { tokenizer: { run: runTokenizer }, encoder: { run: runEncoder } },
-  hungarian: {
-    assignment: { run: runAssignment, paths: OP_PATHS },
-    matcher: { run: runMatcher },
-    boxes: { run: runBoxes },
-    focal: { run: runFocal },
-    losses: { run: runSetLosses },
+  msda: {
+    core: { run: runMsdaCore, paths: OP_PATHS, compiles: true },
+    module: { run: runMsdaModule, paths: OP_PATHS, compiles: true },
   },
-  'deformable-detr': { detector: { run: runDetector } },
+  swin: { backbone: { run: runSwin, compiles: true }, model: { run: runSwin, compiles: true } },
+  roberta: { tokenizer: { run: runTokenizer }, encoder: { run: runEncoder, compiles: true } },
+  hungarian: {
+    // In plain operations it reads the costs.
+    assignment: { run: runAssignment, paths: OP_PATHS, compiles: ['native'] },
+    matcher: { run: runMatcher, compiles: true },
+    boxes: { run: runBoxes, compiles: true },
+    focal: { run: runFocal, compiles: true },
+    losses: { run: runSetLosses, compiles: true },
+  },
+  'deformable-detr': { detector: { run: runDetector, compiles: true } },
   'coco-eval': { coco: { run: runCoco } },
   optim: { optim: { run: runOptim } },
   mdetr: {
-    criterion: { run: runCriterion },
-    contrastive: { run: runContrastive },
+    criterion: { run: runCriterion, compiles: true },
+    contrastive: { run: runContrastive, compiles: true },
     positive_map: { run: runPositiveMap },
   },
-  mdetr_g: { criterion: { run: runCriterion } },
+  mdetr_g: { criterion: { run: runCriterion, compiles: true } },
 };
 
 /** Areas with at least one known kind. */

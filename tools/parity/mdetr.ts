@@ -13,7 +13,7 @@ import {
   SetCriterion,
   stackLayers,
 } from '../../src/train/losses/index.js';
-import { type CaseContext, gradientsOf } from './context.js';
+import type { CaseContext } from './context.js';
 import { matchedPairs } from './hungarian.js';
 
 /** A caption and, for each of its objects, the spans that name it. */
@@ -64,8 +64,8 @@ export function runContrastive(context: CaseContext): void {
     tf.Variable,
   ];
   const loss = () => lossContrastive(text as tf.Tensor2D, image as tf.Tensor2D, tau);
-  context.compare('out/loss', loss());
-  gradientsOf([text, image, tau], loss).forEach((gradient, i) => {
+  context.compare('out/loss', context.compute(loss));
+  context.gradients([text, image, tau], loss).forEach((gradient, i) => {
     context.compare(names[i]!.replace('in/', 'grad/'), gradient!);
   });
 }
@@ -95,13 +95,13 @@ export async function runCriterion(context: CaseContext): Promise<void> {
   const extras = await readExtras(context, targets, leaves);
   const criterion = new SetCriterion(criterionOptions(config, leaves));
   const output = () => outputOf(leaves);
-  const { total, parts, matching } = criterion.compute(output(), targets, extras);
+  const { total, parts, matching } = context.compute(() => criterion.compute(output(), targets, extras));
   for (const [name, value] of Object.entries(parts)) context.compare(`out/loss.${name}`, value);
   context.compare('out/total', total);
   compareMatching(context, output(), targets, criterion.options, matching.queries);
   const sums = () => alignSums(output(), targets, extras, criterion.options);
   if (context.expected(/^out\/align/).length > 0) {
-    const { alignMap, boxToToken, tokenToBox } = sums();
+    const { alignMap, boxToToken, tokenToBox } = context.compute(sums);
     context.compare('out/align_map', lastLayer(alignMap));
     context.compare('out/align_box_to_token', last(boxToToken));
     context.compare('out/align_token_to_box', last(tokenToBox));
@@ -246,7 +246,9 @@ function compareMatching(
   options: CriterionOptions,
   found: tf.Tensor3D,
 ): void {
-  const costs = lastLayer(matchingCosts(stackLayers(output), targets, options.matcher));
+  const costs = context.compute(() =>
+    lastLayer(matchingCosts(stackLayers(output), targets, options.matcher)),
+  );
   const lastFound = lastLayer(found);
   const queries = costs.shape[1]!;
   for (let i = 0; i < targets.mask.shape[0]; i++) {
@@ -283,7 +285,7 @@ function compareGradients(
   for (const loss of new Set(wanted.map((parts) => parts[1]!))) {
     const inputs = wanted.filter((parts) => parts[1] === loss && leaves.has(parts[2]!));
     const variables = inputs.map((parts) => leaves.get(parts[2]!)!);
-    const gradients = gradientsOf(variables, () => {
+    const gradients = context.gradients(variables, () => {
       const value = lossOf(loss);
       if (!value) throw new Error(`the criterion has no ${loss}`);
       return value;

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { MSDeformAttn } from '../../src/models/layers/ms_deform_attn.js';
 import { loadStateDict, storeTensor } from '../../src/models/weights/state_dict.js';
 import { msDeformAttn, type OpPath, type SpatialShapes } from '../../src/ops/index.js';
-import { type CaseContext, gradientsOf } from './context.js';
+import type { CaseContext } from './context.js';
 
 /** (H, W) of the levels. */
 function shapesOf(context: CaseContext): SpatialShapes {
@@ -19,9 +19,9 @@ export function runMsdaCore(context: CaseContext): void {
   const shapes = shapesOf(context);
   const path = context.path as OpPath;
   const run = () => msDeformAttn(value as tf.Tensor4D, shapes, locations, weights as tf.Tensor5D, { path });
-  context.compare('out/output', run());
+  context.compare('out/output', context.compute(run));
   const upstream = context.tensor('in/upstream');
-  const gradients = gradientsOf(leaves, () => tf.sum(tf.mul(run(), upstream)) as tf.Scalar);
+  const gradients = context.gradients(leaves, () => tf.sum(tf.mul(run(), upstream)) as tf.Scalar);
   names.forEach((name, i) => {
     // At whole pixels the location gradient jumps: it is compared only where it is defined.
     const mask = name === 'sampling_locations' ? 'in/loc_grad_ok' : undefined;
@@ -67,7 +67,7 @@ export function runMsdaModule(context: CaseContext): void {
       { path: context.path as OpPath },
     );
   };
-  const { output, attentionWeights } = run();
+  const { output, attentionWeights } = context.compute(run);
   context.compare('out/output', output);
   context.compare('out/attention_weights', attentionWeights);
   compareModuleGradients(context, module, leaves, () => run().output);
@@ -85,7 +85,7 @@ function compareModuleGradients(
   const all = new Map(inputs);
   for (const [name, { variable }] of parameters) all.set(name, variable);
   const names = [...all.keys()].filter((name) => context.has(`grad/${name}`));
-  const gradients = gradientsOf(
+  const gradients = context.gradients(
     names.map((name) => all.get(name)!),
     () => tf.sum(tf.mul(run(), upstream)) as tf.Scalar,
   );

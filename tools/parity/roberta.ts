@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 import { type Encoding, positionIds, RobertaEncoder, Tokenizer } from '../../src/models/text/index.js';
 import { readHuggingFace } from '../../src/models/weights/huggingface.js';
 import { loadStateDict, storeTensor } from '../../src/models/weights/state_dict.js';
-import { type CaseContext, gradientsOf } from './context.js';
+import type { CaseContext } from './context.js';
 
 // ---- Tokenizer ----
 
@@ -107,13 +107,20 @@ export async function runEncoder(context: CaseContext): Promise<void> {
   loadStateDict(encoder, tensors);
   const ids = context.tensor<tf.Tensor2D>('in/input_ids');
   const mask = context.has('in/attention_mask') ? context.tensor('in/attention_mask', 'float32') : null;
-  const { hidden, hiddenStates } = encoder.forward(ids, mask);
+  const { hidden, hiddenStates, pooled, positions } = context.compute(() => {
+    const output = encoder.forward(ids, mask);
+    return {
+      ...output,
+      pooled: context.has('out/pooler_output') ? encoder.pool(output.hidden) : null,
+      positions: positionIds(ids, encoder.padId),
+    };
+  });
   hiddenStates.forEach((state, i) => {
     context.compare(`out/hidden_states.${i}`, state);
   });
   context.compare('out/last_hidden_state', hidden);
-  if (context.has('out/pooler_output')) context.compare('out/pooler_output', encoder.pool(hidden));
-  context.compare('out/position_ids', positionIds(ids, encoder.padId));
+  if (pooled) context.compare('out/pooler_output', pooled);
+  context.compare('out/position_ids', positions);
   compareGradients(context, encoder, ids, mask);
   encoder.dispose();
 }
@@ -129,7 +136,7 @@ function compareGradients(
     .expected(/^grad\//)
     .map((name) => name.slice('grad/'.length))
     .filter((name) => parameters.has(name));
-  const gradients = gradientsOf(
+  const gradients = context.gradients(
     names.map((name) => parameters.get(name)!.variable),
     () => {
       const { hidden } = encoder.forward(ids, mask);

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { hasNativeOps } from '../../src/engine/index.js';
 import { ratio, within } from './compare.js';
 import { CaseContext } from './context.js';
-import { kindOf, runnerFor } from './kinds.js';
+import { type Kind, kindOf, runnerFor } from './kinds.js';
 import type { CaseResult, Comparison, ParityArea, ParityCase } from './types.js';
 
 export interface RunOptions {
@@ -11,6 +11,8 @@ export interface RunOptions {
   kinds?: readonly string[];
   /** Only these variants, where a kind has several; absent = all that the engine has. */
   paths?: readonly string[];
+  /** Compiles what the library does; cases without anything to compile are left out. */
+  compiled?: boolean;
   /** Called after each case. */
   onResult?: (result: CaseResult) => void;
 }
@@ -25,8 +27,10 @@ export async function runAreas(
     for (const entry of area.cases) {
       const kind = kindOf(entry);
       if (options.kinds && !kindNames(area, entry).some((name) => options.kinds!.includes(name))) continue;
+      const compiled = options.compiled ?? false;
       for (const path of pathsOf(area, kind, options.paths)) {
-        const result = await runCase(area, entry, kind, path);
+        if (compiled && !canCompile(runnerFor(area, kind), path)) continue;
+        const result = await runCase(area, entry, kind, path, compiled);
         results.push(result);
         options.onResult?.(result);
       }
@@ -48,13 +52,25 @@ function pathsOf(area: ParityArea, kind: string, wanted: readonly string[] | und
   return hasNativeOps() ? paths : paths.filter((path) => path !== 'native');
 }
 
-async function runCase(area: ParityArea, entry: ParityCase, kind: string, path: string): Promise<CaseResult> {
+/** A kind that is not known is run all the same, and fails. */
+function canCompile(kind: Kind | null, path: string): boolean {
+  if (kind === null || kind.compiles === true) return true;
+  return kind.compiles?.includes(path) ?? false;
+}
+
+async function runCase(
+  area: ParityArea,
+  entry: ParityCase,
+  kind: string,
+  path: string,
+  compiled: boolean,
+): Promise<CaseResult> {
   const start = performance.now();
   const result: CaseResult = {
     area: area.name,
     name: entry.name,
     kind,
-    path,
+    path: compiled ? `${path}${path ? ', ' : ''}compiled` : path,
     passed: false,
     worst: null,
     compared: 0,
@@ -69,7 +85,7 @@ async function runCase(area: ParityArea, entry: ParityCase, kind: string, path: 
   let context: CaseContext | null = null;
   tf.engine().startScope();
   try {
-    context = new CaseContext(area, entry, path);
+    context = new CaseContext(area, entry, path, compiled);
     await runner.run(context);
     judge(result, context);
   } catch (error) {

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 import { loadSwinBackbone, loadSwinModel, type SwinBackbone } from '../../src/models/backbones/index.js';
 import type { Module, ParameterLayout } from '../../src/models/module.js';
 import { storeTensor } from '../../src/models/weights/state_dict.js';
-import { type CaseContext, gradientsOf } from './context.js';
+import type { CaseContext } from './context.js';
 
 /** A network with weights, run once: results by the fixtures' names in this library's layout. */
 interface Network {
@@ -19,10 +19,13 @@ export async function runSwin(context: CaseContext): Promise<void> {
   const pixels = context.track(
     tf.tidy(() => tf.variable(tf.transpose(context.tensor('in/pixel_values'), [0, 2, 3, 1]))),
   );
-  const taps = new Map<string, tf.Tensor>();
-  const results = run(pixels as tf.Tensor as tf.Tensor4D, taps);
-  for (const [name, value] of results) compareMap(context, `out/${name}`, value);
-  for (const [name, value] of taps) {
+  const { results, taps } = context.compute(() => {
+    const inner = new Map<string, tf.Tensor>();
+    const outer = run(pixels as tf.Tensor as tf.Tensor4D, inner);
+    return { results: Object.fromEntries(outer), taps: Object.fromEntries(inner) };
+  });
+  for (const [name, value] of Object.entries(results)) compareMap(context, `out/${name}`, value);
+  for (const [name, value] of Object.entries(taps)) {
     compareMap(context, name.startsWith('raw.') ? `out/${name}` : `mid/${name}`, value);
   }
   compareGradients(context, module, pixels, run);
@@ -90,7 +93,7 @@ function compareGradients(
     if (name === 'pixel_values') leaves.push({ name, variable: pixels, layout: 'same' });
     else if (parameter) leaves.push({ name, variable: parameter.variable, layout: parameter.layout });
   }
-  const gradients = gradientsOf(
+  const gradients = context.gradients(
     leaves.map(({ variable }) => variable),
     () => {
       const results = run(pixels as tf.Tensor as tf.Tensor4D, new Map());

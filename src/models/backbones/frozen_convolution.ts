@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
+import { isTracing } from '../../engine/index.js';
 import { noGrad } from '../../ops/index.js';
 import { type FoldedWeights, foldedConvolution } from '../layers/convolution.js';
 import { Module } from '../module.js';
@@ -81,13 +82,15 @@ export class FrozenConvolution extends Module {
     // Assigning to a variable gives it other data.
     const key = [this.weight, ...this.norm.values].map((variable) => variable.dataId);
     if (this.folded?.key.every((id, i) => id === key[i])) return this.folded.values;
-    this.forget();
     const values = noGrad(() =>
       tf.tidy(() => {
         const { scale, shift } = this.norm.scaleAndShift();
         return { weight: tf.mul(this.weight, scale) as tf.Tensor4D, scale, shift };
       }),
     );
+    // While a function is traced there are no values to keep: the folding becomes part of it.
+    if (isTracing()) return values;
+    this.forget();
     for (const tensor of Object.values(values)) tf.keep(tensor);
     this.folded = { key, values };
     return values;

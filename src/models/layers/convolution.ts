@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { type OpAttr, opAttr, runOp } from '../../engine/index.js';
-import { hasFusedOps, reluGradient, sumRows, withGradient } from './fused.js';
+import { hasTensorFlowOps, reluGradient, sumRows, withBias, withGradient } from './fused.js';
 
 export interface ConvolutionOptions {
   /** Rows and columns between outputs. */
@@ -89,16 +89,8 @@ function convolve(
   bias: tf.Tensor | null,
   options: ConvolutionOptions,
 ): tf.Tensor {
-  if (!hasFusedOps()) return plainConvolve(x, weight, bias, options);
-  const attrs = geometry(options);
-  if (!bias) return runOp('Conv2D', attrs, [x, weight], 1)[0]!;
-  const fused = [
-    ...attrs,
-    opAttr.int('num_args', 1),
-    opAttr.type('TArgs', ['float32']),
-    opAttr.string('fused_ops', options.relu ? ['BiasAdd', 'Relu'] : ['BiasAdd']),
-  ];
-  return runOp('_FusedConv2D', fused, [x, weight, bias], 1)[0]!;
+  if (!hasTensorFlowOps()) return plainConvolve(x, weight, bias, options);
+  return withBias('Conv2D', geometry(options), [x, weight], bias, options.relu ? 'relu' : null);
 }
 
 function plainConvolve(
@@ -118,7 +110,7 @@ function inputGradient(
   weight: tf.Tensor4D,
   options: ConvolutionOptions,
 ): tf.Tensor4D {
-  if (!hasFusedOps()) {
+  if (!hasTensorFlowOps()) {
     const [batch, height, width, channels] = shape as [number, number, number, number];
     const attrs = { ...plainGeometry(options), inputShape: [batch, height, width, channels] };
     return tf.engine().runKernel('Conv2DBackpropInput', { dy, filter: weight }, attrs) as tf.Tensor4D;
@@ -133,7 +125,7 @@ function weightGradient(
   shape: number[],
   options: ConvolutionOptions,
 ): tf.Tensor4D {
-  if (!hasFusedOps()) {
+  if (!hasTensorFlowOps()) {
     const attrs = { ...plainGeometry(options), filterShape: shape };
     return tf.engine().runKernel('Conv2DBackpropFilter', { x, dy }, attrs) as tf.Tensor4D;
   }

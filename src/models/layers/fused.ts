@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import { opAttr, runOp } from '../../engine/index.js';
+import { isTracing, type OpAttr, opAttr, runOp } from '../../engine/index.js';
 
 // Functions of the hot path as single tape nodes with hand-written gradients. They take fewer steps than TensorFlow.js's own
 // gradients, some of which (relu, sum, mean) fill arrays of ones in JavaScript as large as their input.
@@ -34,9 +34,38 @@ export function withGradient(
   });
 }
 
-/** Whether TensorFlow's own fused operations can be run by name. */
-export function hasFusedOps(): boolean {
+/** Whether TensorFlow's operations can be run by name. */
+export function hasTensorFlowOps(): boolean {
   return tf.getBackend() === 'tensorflow';
+}
+
+/**
+ * A TensorFlow operation with a bias and ReLU behind it. While a function is traced they stay three operations: TensorFlow
+ * fuses them when it optimises the graph, and a graph that is exported holds nothing but public operations.
+ * @param op `Conv2D` or `MatMul` @param inputs two tensors @param bias `[channels]` or null
+ */
+export function withBias(
+  op: 'Conv2D' | 'MatMul',
+  attrs: readonly OpAttr[],
+  inputs: readonly tf.Tensor[],
+  bias: tf.Tensor | null,
+  activation: 'relu' | null,
+): tf.Tensor {
+  if (bias && !isTracing()) {
+    const fused = [
+      ...attrs,
+      opAttr.int('num_args', 1),
+      opAttr.string('fused_ops', activation ? ['BiasAdd', 'Relu'] : ['BiasAdd']),
+      ...(op === 'Conv2D' ? [opAttr.type('TArgs', ['float32'])] : []),
+    ];
+    return runOp(`_Fused${op}`, fused, [...inputs, bias], 1)[0]!;
+  }
+  const product = runOp(op, attrs, inputs, 1)[0]!;
+  const type = opAttr.type('T', 'float32');
+  const biased = bias
+    ? runOp('BiasAdd', [type, opAttr.string('data_format', 'NHWC')], [product, bias], 1)[0]!
+    : product;
+  return activation ? tf.relu(biased) : biased;
 }
 
 /** Sum over all axes but the last. */
@@ -120,15 +149,13 @@ function matMulBias(
   bias: tf.Tensor | null,
   activation: 'relu' | null,
 ): tf.Tensor {
-  if (bias && hasFusedOps()) {
+  if (hasTensorFlowOps()) {
     const attrs = [
       opAttr.type('T', 'float32'),
       opAttr.bool('transpose_a', false),
       opAttr.bool('transpose_b', true),
-      opAttr.int('num_args', 1),
-      opAttr.string('fused_ops', activation ? ['BiasAdd', 'Relu'] : ['BiasAdd']),
     ];
-    return runOp('_FusedMatMul', attrs, [x, weight, bias], 1)[0]!;
+    return withBias('MatMul', attrs, [x, weight], bias, activation);
   }
   const product = tf.matMul(x, weight, false, true);
   const biased = bias ? tf.add(product, bias) : product;
