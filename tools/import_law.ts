@@ -9,7 +9,7 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Files directly in `src/` that everything may use; they import nothing but each other. */
-const FOUNDATION = ['errors', 'random', 'files', 'package'];
+const FOUNDATION = ['errors', 'random', 'files', 'package', 'protobuf', 'tfrecord'];
 
 /**
  * What each part may import, the foundation and itself apart. Parts below one line of the design stand side by side;
@@ -26,9 +26,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // train reads rasters and cuts windows (geo), and draws curves and samples into its run folder (viz).
   train: ['geo', 'viz', 'models', 'ops', 'engine'],
   export: ['models', 'ops', 'engine'],
+  // serving reads what export has written.
+  serving: ['export', 'models', 'ops', 'engine'],
   // src/detector.ts and src/index.ts: the library's face.
-  face: ['train', 'export', 'geo', 'viz', 'models', 'ops', 'engine'],
-  bin: ['face', 'train', 'export', 'geo', 'viz', 'models', 'ops', 'engine'],
+  face: ['serving', 'train', 'export', 'geo', 'viz', 'models', 'ops', 'engine'],
+  bin: ['face', 'serving', 'train', 'export', 'geo', 'viz', 'models', 'ops', 'engine'],
 };
 
 /** The same for the folders of `csrc/`. */

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The addon's one export table. Its mirror in TypeScript is src/engine/binding.ts; both change together.
 #include <algorithm>
+#include <memory>
 
 #include "context.h"
 #include "environment.h"
 #include "execute.h"
 #include "function.h"
 #include "saved_model.h"
+#include "session_run.h"
 #include "tensorflow/c/c_api.h"
 #include "tensorflow/c/tf_attrtype.h"
 
@@ -73,16 +75,27 @@ napi_value Devices(napi_env env, napi_callback_info) {
   return result;
 }
 
+napi_value Bytes(napi_env env, const char* bytes, size_t size) {
+  void* data = nullptr;
+  napi_value buffer = nullptr, result = nullptr;
+  Check(env, napi_create_arraybuffer(env, size, &data, &buffer));
+  std::copy(bytes, bytes + size, static_cast<char*>(data));
+  Check(env, napi_create_typedarray(env, napi_uint8_array, size, buffer, 0, &result));
+  return result;
+}
+
 /** loadOpLibrary(path) -> its ops as a serialized tensorflow.OpList, in a Uint8Array. */
 napi_value LoadLibrary(napi_env env, napi_callback_info info) {
   auto [path] = Arguments<1>(env, info);
   const std::string list = LoadOpLibrary(ToString(env, path, "path of the op library"));
-  void* data = nullptr;
-  napi_value buffer = nullptr, result = nullptr;
-  Check(env, napi_create_arraybuffer(env, list.size(), &data, &buffer));
-  std::copy(list.begin(), list.end(), static_cast<char*>(data));
-  Check(env, napi_create_typedarray(env, napi_uint8_array, list.size(), buffer, 0, &result));
-  return result;
+  return Bytes(env, list.data(), list.size());
+}
+
+/** opDefinitions() -> every op of the process as a serialized tensorflow.OpList. */
+napi_value OpDefinitions(napi_env env, napi_callback_info) {
+  TF_Buffer* list = TF_GetAllOpList();
+  const std::unique_ptr<TF_Buffer, void (*)(TF_Buffer*)> owner(list, TF_DeleteBuffer);
+  return Bytes(env, static_cast<const char*>(list->data), list->length);
 }
 
 struct Function {
@@ -104,6 +117,8 @@ const Function kFunctions[] = {
     {"startContext", Guard<Start>},
     {"listDevices", Guard<Devices>},
     {"loadOpLibrary", Guard<LoadLibrary>},
+    {"opDefinitions", Guard<OpDefinitions>},
+    {"runSession", Guard<RunSession>},
     {"allocate", Guard<Allocate>},
     {"traceBegin", Guard<TraceBegin>},
     {"traceArgument", Guard<TraceArgument>},

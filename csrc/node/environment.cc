@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "environment.h"
 
-#include "saved_model.h"
-
 namespace tfgeo {
-
-Environment::~Environment() {
-  for (auto& entry : saved_models) CloseSavedModel(entry.second);
-}
 
 Environment& EnvironmentOf(napi_env env) {
   void* data = nullptr;

@@ -14,14 +14,20 @@
 
 namespace tfgeo {
 
+/** An open SavedModel; runs that are under way keep it. */
 struct SavedModel {
   TF_Session* session;
   TF_Graph* graph;
+
+  SavedModel(TF_Session* a_session, TF_Graph* a_graph) : session(a_session), graph(a_graph) {}
+  ~SavedModel();
+  SavedModel(const SavedModel&) = delete;
+  SavedModel& operator=(const SavedModel&) = delete;
 };
 
 struct Environment {
   TensorTable tensors;
-  std::unordered_map<int64_t, SavedModel> saved_models;
+  std::unordered_map<int64_t, std::shared_ptr<SavedModel>> saved_models;
   int64_t next_saved_model = 0;
   /** The function that is being traced, if any. */
   std::unique_ptr<Trace> trace;
@@ -29,8 +35,6 @@ struct Environment {
   int64_t next_function = 0;
   /** An array of the property names, made once: looking them up by C string costs a string per access. */
   napi_ref keys = nullptr;
-
-  ~Environment();
 };
 
 enum Key { kKeyName, kKeyType, kKeyValue, kKeyId, kKeyShape, kKeyDtype };

@@ -19,13 +19,14 @@ std::vector<std::string> Split(const std::string& text) {
   return parts;
 }
 
-SavedModel& ModelOf(Environment& environment, int64_t id) {
-  auto found = environment.saved_models.find(id);
-  if (found == environment.saved_models.end()) throw Failure("no SavedModel has id " + std::to_string(id));
-  return found->second;
+std::vector<TF_Output> FindOutputs(TF_Graph* graph, const std::string& names) {
+  std::vector<TF_Output> outputs;
+  for (const std::string& name : Split(names)) outputs.push_back(FindOutput(graph, name));
+  return outputs;
 }
 
-/** "operation:index", where ":0" may be left out. */
+}  // namespace
+
 TF_Output FindOutput(TF_Graph* graph, const std::string& name) {
   const size_t colon = name.rfind(':');
   const std::string operation = name.substr(0, colon);
@@ -38,29 +39,23 @@ TF_Output FindOutput(TF_Graph* graph, const std::string& name) {
   return {found, index};
 }
 
-std::vector<TF_Output> FindOutputs(TF_Graph* graph, const std::string& names) {
-  std::vector<TF_Output> outputs;
-  for (const std::string& name : Split(names)) outputs.push_back(FindOutput(graph, name));
-  return outputs;
+TensorList::~TensorList() {
+  for (TF_Tensor* tensor : tensors) {
+    if (tensor != nullptr) TF_DeleteTensor(tensor);
+  }
 }
 
-/** Tensors that are deleted at the end of a run. */
-struct TensorList {
-  std::vector<TF_Tensor*> tensors;
-  ~TensorList() {
-    for (TF_Tensor* tensor : tensors) {
-      if (tensor != nullptr) TF_DeleteTensor(tensor);
-    }
-  }
-};
-
-}  // namespace
-
-void CloseSavedModel(const SavedModel& model) {
+SavedModel::~SavedModel() {
   Status ignored;
-  TF_CloseSession(model.session, ignored.get());
-  TF_DeleteSession(model.session, ignored.get());
-  TF_DeleteGraph(model.graph);
+  TF_CloseSession(session, ignored.get());
+  TF_DeleteSession(session, ignored.get());
+  TF_DeleteGraph(graph);
+}
+
+const std::shared_ptr<SavedModel>& SavedModelOf(Environment& environment, int64_t id) {
+  auto found = environment.saved_models.find(id);
+  if (found == environment.saved_models.end()) throw Failure("no SavedModel has id " + std::to_string(id));
+  return found->second;
 }
 
 napi_value LoadSavedModel(napi_env env, napi_callback_info info) {
@@ -72,6 +67,8 @@ napi_value LoadSavedModel(napi_env env, napi_callback_info info) {
 
   Status status;
   TF_SessionOptions* options = TF_NewSessionOptions();
+  const std::string config = ConfigProto(StartContext(ContextSettings()));
+  TF_SetConfig(options, config.data(), config.size(), status.get());
   TF_Graph* graph = TF_NewGraph();
   TF_Session* session =
       TF_LoadSessionFromSavedModel(options, nullptr, directory.c_str(), tag_pointers.data(),
@@ -83,7 +80,7 @@ napi_value LoadSavedModel(napi_env env, napi_callback_info info) {
   }
   Environment& environment = EnvironmentOf(env);
   const int64_t id = environment.next_saved_model++;
-  environment.saved_models[id] = {session, graph};
+  environment.saved_models[id] = std::make_shared<SavedModel>(session, graph);
   return Number(env, static_cast<double>(id));
 }
 
@@ -91,7 +88,7 @@ napi_value DeleteSavedModel(napi_env env, napi_callback_info info) {
   auto [js_id] = Arguments<1>(env, info);
   Environment& environment = EnvironmentOf(env);
   const int64_t id = ToInt64(env, js_id, "SavedModel id");
-  CloseSavedModel(ModelOf(environment, id));
+  SavedModelOf(environment, id);
   environment.saved_models.erase(id);
   return Undefined(env);
 }
@@ -103,7 +100,7 @@ napi_value SavedModelCount(napi_env env, napi_callback_info) {
 napi_value RunSavedModel(napi_env env, napi_callback_info info) {
   auto [js_id, js_inputs, js_input_names, js_output_names] = Arguments<4>(env, info);
   Environment& environment = EnvironmentOf(env);
-  const SavedModel& model = ModelOf(environment, ToInt64(env, js_id, "SavedModel id"));
+  const SavedModel& model = *SavedModelOf(environment, ToInt64(env, js_id, "SavedModel id"));
   const auto input_ops = FindOutputs(model.graph, ToString(env, js_input_names, "input names"));
   const auto output_ops = FindOutputs(model.graph, ToString(env, js_output_names, "output names"));
   const uint32_t count = ArrayLength(env, js_inputs, "input ids");

@@ -3,6 +3,10 @@
 #ifndef TFGEO_NODE_SAVED_MODEL_H_
 #define TFGEO_NODE_SAVED_MODEL_H_
 
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "environment.h"
 
 namespace tfgeo {
@@ -16,7 +20,17 @@ napi_value RunSavedModel(napi_env env, napi_callback_info info);
 /** getNumOfSavedModels(). */
 napi_value SavedModelCount(napi_env env, napi_callback_info info);
 
-void CloseSavedModel(const SavedModel& model);
+/** The SavedModel with this id; throws if there is none. */
+const std::shared_ptr<SavedModel>& SavedModelOf(Environment& environment, int64_t id);
+
+/** The tensor "operation:index", where ":0" may be left out; throws if there is none. */
+TF_Output FindOutput(TF_Graph* graph, const std::string& name);
+
+/** Tensors that are deleted at the end of a run. */
+struct TensorList {
+  std::vector<TF_Tensor*> tensors;
+  ~TensorList();
+};
 
 }  // namespace tfgeo
 

@@ -318,11 +318,16 @@ std::vector<int64_t> ToShape(napi_env env, napi_value value) {
   return shape;
 }
 
-TFE_TensorHandle* HandleFromValues(napi_env env, const std::vector<int64_t>& shape, TF_DataType dtype,
-                                   napi_value values) {
-  const TensorPtr tensor =
+TF_Tensor* TensorFromValues(napi_env env, const std::vector<int64_t>& shape, TF_DataType dtype, napi_value values) {
+  TensorPtr tensor =
       dtype == TF_STRING ? TensorFromStrings(env, shape, values) : TensorFromNumbers(env, shape, dtype, values);
   if (!tensor) throw Failure("TensorFlow made no tensor of shape " + ShapeText(shape), "TFGEO_TENSORFLOW");
+  return tensor.release();
+}
+
+TFE_TensorHandle* HandleFromValues(napi_env env, const std::vector<int64_t>& shape, TF_DataType dtype,
+                                   napi_value values) {
+  const TensorPtr tensor(TensorFromValues(env, shape, dtype, values));
   Status status;
   TFE_TensorHandle* handle = TFE_NewTensorHandle(tensor.get(), status.get());
   status.ThrowUnlessOk("createTensor");
@@ -333,10 +338,14 @@ napi_value ValuesOfHandle(napi_env env, TFE_TensorHandle* handle) {
   Status status;
   TensorPtr tensor(TFE_TensorHandleResolve(handle, status.get()));
   status.ThrowUnlessOk("tensorDataSync");
-  const TF_DataType dtype = TF_TensorType(tensor.get());
-  if (dtype == TF_STRING) return StringsOf(env, tensor.get());
-  const size_t bytes = TF_TensorByteSize(tensor.get());
-  const char* data = static_cast<const char*>(TF_TensorData(tensor.get()));
+  return ValuesOfTensor(env, tensor.get());
+}
+
+napi_value ValuesOfTensor(napi_env env, TF_Tensor* tensor) {
+  const TF_DataType dtype = TF_TensorType(tensor);
+  if (dtype == TF_STRING) return StringsOf(env, tensor);
+  const size_t bytes = TF_TensorByteSize(tensor);
+  const char* data = static_cast<const char*>(TF_TensorData(tensor));
   if (dtype == TF_RESOURCE) {
     napi_value list = nullptr;
     Check(env, napi_create_array_with_length(env, 1, &list));

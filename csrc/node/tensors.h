@@ -46,8 +46,12 @@ class TensorTable {
 TFE_TensorHandle* HandleFromValues(napi_env env, const std::vector<int64_t>& shape, TF_DataType dtype,
                                    napi_value values);
 
+/** The same as a TF_Tensor, which the caller deletes. */
+TF_Tensor* TensorFromValues(napi_env env, const std::vector<int64_t>& shape, TF_DataType dtype, napi_value values);
+
 /** The values of a tensor as a typed array, or as an array of Uint8Array for strings and resources. */
 napi_value ValuesOfHandle(napi_env env, TFE_TensorHandle* handle);
+napi_value ValuesOfTensor(napi_env env, TF_Tensor* tensor);
 
 /** Reads a JavaScript array of non-negative integers. */
 std::vector<int64_t> ToShape(napi_env env, napi_value value);

@@ -49,6 +49,18 @@ export type TensorValues =
   | Uint8Array[]
   | string[];
 
+/** A tensor's contents outside TensorFlow. */
+export interface SessionOutput {
+  /** TensorFlow's DataType number. */
+  dtype: number;
+  shape: number[];
+  value: TensorValues;
+}
+
+export interface SessionInput extends SessionOutput {
+  name: string;
+}
+
 export interface DeviceInfo {
   name: string;
   /** "CPU", "GPU", ... */
@@ -88,6 +100,14 @@ export interface NativeBinding extends TfjsBinding {
   listDevices(): DeviceInfo[];
   /** Loads a library of ops once per process; returns its serialized tensorflow.OpList. */
   loadOpLibrary(path: string): Uint8Array;
+  /** Every op of the process as a serialized tensorflow.OpList. */
+  opDefinitions(): Uint8Array;
+  /** Runs a SavedModel beside the JavaScript thread; `name:0` names a tensor of its graph. */
+  runSession(
+    id: number,
+    inputs: readonly SessionInput[],
+    outputs: readonly string[],
+  ): Promise<SessionOutput[]>;
   /** Zeroed memory that becomes a tensor without a copy. */
   allocate(bytes: number): ArrayBuffer;
 

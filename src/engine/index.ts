@@ -4,7 +4,14 @@
  * Engines: what computes. `tensorflow` is tfjs-node's kernels over our own binding on any libtensorflow >= 2.16;
  * `wasm` and `cpu` are tfjs's own backends, for where no native code can be had.
  */
-export type { DeviceInfo, OpAttr, OpAttrValue, TensorMetadata, TfDtypeName } from './binding.js';
+export type {
+  DeviceInfo,
+  OpAttr,
+  OpAttrValue,
+  TensorMetadata,
+  TensorValues,
+  TfDtypeName,
+} from './binding.js';
 export { TF_DTYPE } from './binding.js';
 export { type DoctorReport, doctor, formatDoctor } from './doctor.js';
 export { fileHandler, registerFileHandlers } from './file_io.js';
@@ -15,6 +22,7 @@ export type { Attempt, Source } from './libtensorflow.js';
 export { opAttr } from './op_attr.js';
 export { currentEngine, hasNativeOps, ready } from './ready.js';
 export { alignedFloat32, nativeBinding, type OpInput, runOp } from './run_op.js';
+export { dtypeName, type HostTensor, SavedModelSession } from './session.js';
 export type { SetupOptions, SetupReport } from './setup.js';
 export { setup } from './setup.js';
 export type { EngineId, EngineInfo, OpLibraryInfo, ReadyOptions, TensorFlowInfo } from './types.js';

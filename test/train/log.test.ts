@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import protobuf from 'protobufjs';
 import sharp from 'sharp';
+import { maskedCrc } from '../../src/tfrecord.js';
 import { createProgress, formatSeconds } from '../../src/train/log/progress.js';
 import { JsonLines, readRecords, type TrainRecord } from '../../src/train/log/records.js';
-import { maskedCrc, TensorBoardWriter } from '../../src/train/log/tensorboard.js';
+import { TensorBoardWriter } from '../../src/train/log/tensorboard.js';
 import { runCharts } from '../../src/train/log.js';
 
 const root = mkdtempSync(join(tmpdir(), 'tfgeo-log-'));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import crc32c from 'crc-32/crc32c.js';
-import { type Encoded, field } from './protobuf.js';
+import { type Encoded, field } from '../../protobuf.js';
+import { tfRecord } from '../../tfrecord.js';
 
 /** A value that describes a run in TensorBoard's table of hyper-parameters. */
 export type HyperParameter = number | string | boolean;
@@ -94,9 +94,7 @@ export class TensorBoardWriter {
   private event(now: number, step: number | null, content: Encoded): void {
     const steps = step === null ? [] : [field.integer(2, step)];
     const data = Buffer.concat([field.double(1, now / 1000), ...steps, content]);
-    const length = Buffer.alloc(8);
-    length.writeBigUInt64LE(BigInt(data.byteLength));
-    writeSync(this.file, Buffer.concat([length, maskedCrc(length), data, maskedCrc(data)]));
+    writeSync(this.file, tfRecord(data));
   }
 }
 
@@ -107,12 +105,4 @@ const HPARAM_TYPES = { string: 1, boolean: 2, number: 3 } as const;
 function structValue(value: HyperParameter): Encoded {
   if (typeof value === 'number') return field.double(2, value);
   return typeof value === 'string' ? field.text(3, value) : field.integer(4, value ? 1 : 0);
-}
-
-/** CRC-32C, turned and shifted as TFRecord wants it, so that a checksum of data that holds checksums is no trap. */
-export function maskedCrc(data: Uint8Array): Uint8Array {
-  const crc = crc32c.buf(data) >>> 0;
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE((((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0);
-  return bytes;
 }
