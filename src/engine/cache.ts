@@ -21,6 +21,8 @@ export interface Manifest {
   files: Record<string, number>;
   /** CRC-32 of the files where it is known. */
   checksums?: Record<string, number>;
+  /** GPU code inside, where the folder holds a CUDA library. */
+  targets?: string[];
 }
 
 const MANIFEST = 'tfgeo-manifest.json';

@@ -72,9 +72,9 @@ folder = list(spec.submodule_search_locations)[0] if spec and spec.submodule_sea
 print(json.dumps({"folder": folder, "version": version}))
 `;
 
-/** Folder of the pinned TensorFlow inside the cache. */
-export function cachedFolder(): string {
-  return join(cacheRoot(), `tensorflow-${PINNED_TENSORFLOW}-${platformArch()}`);
+/** Folder of the pinned TensorFlow for a kind of processor inside the cache. */
+export function cachedFolder(arch: string = process.arch): string {
+  return join(cacheRoot(), `tensorflow-${PINNED_TENSORFLOW}-${platformArch(arch)}`);
 }
 
 /** What is wrong with this version, or null. */
@@ -85,14 +85,21 @@ export function versionFault(version: string): string | null {
 }
 
 /** The libtensorflow in `folder` (or its `lib/`), or the reason why there is none. */
-function inspectFolder(folder: string, source: Source, version: string | null): LibTensorFlow | string {
+function inspectFolder(
+  folder: string,
+  source: Source,
+  version: string | null,
+  arch: string = process.arch,
+): LibTensorFlow | string {
   if (!existsSync(folder)) return 'there is no such folder';
   for (const libraryFolder of [folder, join(folder, 'lib')]) {
     const framework = join(libraryFolder, FRAMEWORK);
     const api = API_LIBRARIES.map((name) => join(libraryFolder, name)).find((path) => existsSync(path));
     if (!existsSync(framework) || api === undefined) continue;
     const fault =
-      libraryFault(framework) ?? libraryFault(api) ?? (version === null ? null : versionFault(version));
+      libraryFault(framework, arch) ??
+      libraryFault(api, arch) ??
+      (version === null ? null : versionFault(version));
     if (fault !== null) return fault;
     const include = join(folder, 'include');
     const hasHeaders = existsSync(join(include, 'tensorflow', 'c', 'c_api.h'));
@@ -110,7 +117,7 @@ function inspectFolder(folder: string, source: Source, version: string | null): 
 const ELF_MACHINES: Record<string, number> = { x64: 62, arm64: 183 };
 
 /** Refuses empty files and libraries of another machine before the linker does so less clearly. */
-function libraryFault(path: string): string | null {
+function libraryFault(path: string, arch: string): string | null {
   const header = Buffer.alloc(20);
   const file = openSync(path, 'r');
   try {
@@ -119,7 +126,7 @@ function libraryFault(path: string): string | null {
   } finally {
     closeSync(file);
   }
-  const wanted = ELF_MACHINES[process.arch];
+  const wanted = ELF_MACHINES[arch];
   return wanted !== undefined && header.readUInt16LE(18) !== wanted
     ? `${path} is built for another kind of processor`
     : null;
@@ -129,14 +136,14 @@ function libraryFault(path: string): string | null {
  * The cache's libtensorflow, or why it can't be used.
  * @param thorough looks at every header's size and reads the libraries through (a second); else at the libraries' sizes.
  */
-export function inspectCache(thorough = false): LibTensorFlow | string {
-  const folder = cachedFolder();
+export function inspectCache(thorough = false, arch: string = process.arch): LibTensorFlow | string {
+  const folder = cachedFolder(arch);
   if (!existsSync(folder)) return 'nothing was downloaded yet';
   const fault = thorough
     ? (folderFault(folder) ?? checksumFault(folder))
     : folderFault(folder, [FRAMEWORK, API_LIBRARIES[0]!]);
   if (fault !== null) return `it is damaged: ${fault}`;
-  return inspectFolder(folder, 'cache', readManifest(folder)!.version);
+  return inspectFolder(folder, 'cache', readManifest(folder)!.version, arch);
 }
 
 async function askPython(): Promise<{ where: string; found: LibTensorFlow | string }> {
@@ -210,6 +217,7 @@ function acceptedBecause(library: LibTensorFlow): string {
  */
 async function askPythonRemembered(): Promise<{ where: string; found: LibTensorFlow | string }> {
   const settings = [
+    process.arch,
     process.env.PATH,
     process.env.VIRTUAL_ENV,
     process.env.PYTHONPATH,
@@ -265,23 +273,27 @@ export function requireWritableCache(): string {
  * Gets the pinned TensorFlow into the cache, repairing whatever is broken there. Safe when several processes do so
  * at once: one downloads, the others wait and find it done.
  * @param say is told, in one line, before anything slow happens.
+ * @param arch the processor it is for, where that is not this machine's.
  */
-export async function fetchLibTensorFlow(say: (line: string) => void): Promise<LibTensorFlow> {
+export async function fetchLibTensorFlow(
+  say: (line: string) => void,
+  arch: string = process.arch,
+): Promise<LibTensorFlow> {
   const root = requireWritableCache();
   return withLock(
     join(root, 'setup.lock'),
     async () => {
-      const before = inspectCache(true);
+      const before = inspectCache(true, arch);
       if (typeof before !== 'string') return before;
       const temporary = join(root, `.unpack-${process.pid}`);
       try {
-        const wheel = await downloadWheel(join(temporary, 'wheel'), say);
+        const wheel = await downloadWheel(join(temporary, 'wheel'), say, arch);
         await unpackWheel(wheel, join(temporary, 'tensorflow'));
-        replaceFolder(join(temporary, 'tensorflow'), cachedFolder());
+        replaceFolder(join(temporary, 'tensorflow'), cachedFolder(arch));
       } finally {
         rmSync(temporary, { recursive: true, force: true });
       }
-      const after = inspectCache(true);
+      const after = inspectCache(true, arch);
       if (typeof after === 'string')
         throw new UserError(`the downloaded TensorFlow: ${after}`, EXIT_CODES.engine);
       return { ...after, source: 'download' };

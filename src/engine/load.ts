@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { EXIT_CODES, UserError } from '../errors.js';
 import type { LoaderBinding, NativeBinding } from './binding.js';
 import { foreignLibTensorFlow, type LibTensorFlow } from './libtensorflow.js';
-import type { BuiltPart } from './native_build.js';
+import type { BuiltPart } from './native_parts.js';
 
 /** Raised when libtensorflow itself cannot be opened, so that the next candidate may be tried. */
 export class LoadError extends Error {

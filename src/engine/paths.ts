@@ -4,8 +4,8 @@ import { homedir } from 'node:os';
 export { cacheRoot, packageRoot } from '../package.js';
 
 /** "linux-x64", "linux-arm64", ...: what native files are kept apart by. */
-export function platformArch(): string {
-  return `${process.platform}-${process.arch}`;
+export function platformArch(arch: string = process.arch): string {
+  return `${process.platform}-${arch}`;
 }
 
 /** "~/x" for a path in the home folder, for messages. */

@@ -11,7 +11,8 @@ import {
   inspectCache,
   type LibTensorFlow,
 } from './libtensorflow.js';
-import { type BuiltPart, buildPart, findPart, hasSources, keepAsPrebuilt } from './native_build.js';
+import { buildPart } from './native_build.js';
+import { type BuiltPart, findPart, hasSources, keepAsPrebuilt } from './native_parts.js';
 
 export interface SetupOptions {
   /** Ask Python again and read the cached libraries through. */
@@ -107,7 +108,7 @@ export async function provideAddon(
       EXIT_CODES.engine,
     );
   }
-  return buildPart('addon', library, null, say, retry);
+  return buildPart('addon', library, null, say, { retry });
 }
 
 /** The operators for the TensorFlow of `library`. Its version is asked of the library itself if nothing else tells. */
@@ -117,7 +118,7 @@ async function provideOps(
   say: (line: string) => void,
 ): Promise<BuiltPart> {
   const version = library.version ?? (await import('./load.js')).loadNative(library, addon, 2).TF_Version;
-  return findPart('ops', version).found ?? buildPart('ops', library, version, say, true);
+  return findPart('ops', version).found ?? buildPart('ops', library, version, say, { retry: true });
 }
 
 /** A failed setup, with every candidate that was tried. */

@@ -30,11 +30,16 @@ export const PYTHONS = ['python3', 'python'] as const;
 /**
  * Downloads the pinned wheel with pip (so that the user's pip settings hold) into `folder`.
  * @param say is told once it is clear that something will be downloaded.
+ * @param arch Node's name of the processor it is for, "x64" or "arm64".
  * @returns the wheel's path.
  * @throws UserError in one sentence: no Python, no pip, no network, no such wheel.
  */
-export async function downloadWheel(folder: string, say: (line: string) => void): Promise<string> {
-  const requirement = wheelRequirement();
+export async function downloadWheel(
+  folder: string,
+  say: (line: string) => void,
+  arch: string = process.arch,
+): Promise<string> {
+  const requirement = wheelRequirement(arch);
   let python: string | null = null;
   for (const name of PYTHONS) {
     if ((await runCommand(name, ['-c', 'import pip'])).status === 0) {
@@ -48,13 +53,19 @@ export async function downloadWheel(folder: string, say: (line: string) => void)
         'TensorFlow wheel and set TFGEO_LIBTENSORFLOW to its tensorflow folder',
     );
   }
-  say(`getting TensorFlow ${PINNED_TENSORFLOW} with pip (once) ...`);
+  const foreign = arch !== process.arch;
+  say(`getting TensorFlow ${PINNED_TENSORFLOW}${foreign ? ` for ${arch}` : ''} with pip (once) ...`);
   mkdirSync(folder, { recursive: true });
   const base = ['-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps'];
   const rest = ['--only-binary=:all:', '--dest', folder, requirement];
-  let result = await runCommand(python, [...base, ...rest]);
-  if (result.status !== 0 && /No matching distribution|Could not find a version/.test(result.stderr)) {
-    result = await runCommand(python, [...base, ...wheelTags(process.arch), ...rest]);
+  const byTags = [...base, ...wheelTags(arch), ...rest];
+  let result = await runCommand(python, foreign ? byTags : [...base, ...rest]);
+  if (
+    !foreign &&
+    result.status !== 0 &&
+    /No matching distribution|Could not find a version/.test(result.stderr)
+  ) {
+    result = await runCommand(python, byTags);
   }
   if (result.status !== 0) {
     throw engineError(

@@ -19,7 +19,8 @@ import {
   foreignLibTensorFlow,
   inspectCache,
 } from '../../src/engine/libtensorflow.js';
-import { buildPart, findPart } from '../../src/engine/native_build.js';
+import { buildPart } from '../../src/engine/native_build.js';
+import { findPart } from '../../src/engine/native_parts.js';
 import { packageRoot } from '../../src/engine/paths.js';
 import { repairCache } from '../../src/engine/setup.js';
 import { wheelRequirement } from '../../src/engine/wheel.js';
@@ -274,7 +275,8 @@ describe('compiling', () => {
   });
 
   it('remembers sources that do not compile until they change or setup is asked', async () => {
-    const build = (retry = false) => buildPart('ops', library(), '0.0.0', (line) => said.push(line), retry);
+    const build = (retry = false) =>
+      buildPart('ops', library(), '0.0.0', (line) => said.push(line), { retry });
     const said: string[] = [];
     await expect(build()).rejects.toThrow(
       /the operators did not compile \(.*csrc\/.*:\d+.*error.*build\.log/,
@@ -326,7 +328,7 @@ describe('ready without what it needs', () => {
     const { status, output } = await runScript(`
       import { Worker } from 'node:worker_threads';
       const { findLibTensorFlow } = await import('./src/engine/libtensorflow.ts');
-      const { findPart } = await import('./src/engine/native_build.ts');
+      const { findPart } = await import('./src/engine/native_parts.ts');
       const { loadNative } = await import('./src/engine/load.ts');
       const addon = findPart('addon', null).found;
       const binding = loadNative((await findLibTensorFlow()).found, addon, 2);
@@ -361,7 +363,7 @@ describe('ready without what it needs', () => {
     const twice = `
       import { copyFileSync, mkdirSync } from 'node:fs';
       const { findLibTensorFlow } = await import('./src/engine/libtensorflow.ts');
-      const { findPart } = await import('./src/engine/native_build.ts');
+      const { findPart } = await import('./src/engine/native_parts.ts');
       const { loadNative } = await import('./src/engine/load.ts');
       const { found } = await findLibTensorFlow();
       const addon = findPart('addon', null).found;
