@@ -27,7 +27,8 @@ export async function providePrograms(root: string, compiler: string): Promise<s
     hash.update(`\0${file}\0`).update(readFileSync(join(root, file)));
   const sets = join(requireWritableCache(), 'aarch64', 'programs');
   const folder = join(sets, hash.digest('hex').slice(0, 16));
-  const units = sources.filter((name) => name.endsWith('.cc'));
+  // Programs for CUDA need nvcc or its stand-in.
+  const units = sources.filter((name) => name.endsWith('.cc') && !name.endsWith('_cuda.cc'));
   await withLock(join(sets, '..', 'programs.lock'), async () => {
     if (readManifest(folder) !== null) return;
     const temporary = `${folder}.tmp-${process.pid}`;
