@@ -134,6 +134,8 @@ export function msDeformAttnArrays(entry: MsDeformAttnCase, seed = 1): MsDeformA
   };
 }
 
+type Numbers<T> = { [K in keyof T]: Float32Array | Float64Array };
+
 export function length(levels: SpatialShapes): number {
   return levels.reduce((sum, [h, w]) => sum + h * w, 0);
 }
@@ -149,8 +151,93 @@ export function msDeformAttnTensors(entry: MsDeformAttnCase, arrays: MsDeformAtt
   };
 }
 
+/** Arguments of a case in the raw form, beside the locations they lead to. */
+export interface MsDeformAttnRawArrays {
+  value: Float32Array;
+  /** `[N, Q, L, R]` */
+  reference: Float32Array;
+  offsets: Float32Array;
+  /** `[N, Q, M, L * P]` */
+  logits: Float32Array;
+  upstream: Float32Array;
+}
+
+/** Raw arguments whose locations are those of `msDeformAttnArrays`. @param coordinates 2 for points, 4 for boxes */
+export function msDeformAttnRawArrays(
+  entry: MsDeformAttnCase,
+  coordinates: 2 | 4,
+  seed = 1,
+): MsDeformAttnRawArrays {
+  const { value, locations, weights, upstream } = msDeformAttnArrays(entry, seed);
+  const random = new Random(seed + 100);
+  const reference = Float32Array.from(
+    { length: entry.batch * entry.queries * entry.levels.length * coordinates },
+    () => 0.2 + 0.6 * random.uniform(),
+  );
+  const sites = sampleSites(entry, coordinates);
+  const offsets = locations.map((location, i) => {
+    const { at, unit } = sites(i, reference);
+    return (location - reference[at]!) / unit;
+  });
+  const logits = weights.map((weight) => 4 * weight);
+  return { value, reference, offsets, logits, upstream };
+}
+
+/**
+ * For each number of the positions: the number of the reference it is added to, the size (of boxes) that scales it, and
+ * how far a unit of offset goes.
+ */
+function sampleSites(entry: MsDeformAttnCase, coordinates: 2 | 4) {
+  const { heads, points, levels } = entry;
+  return (i: number, reference: Float32Array) => {
+    const level = Math.floor(i / (2 * points)) % levels.length;
+    const query = Math.floor(i / (2 * points * levels.length * heads));
+    const at = (query * levels.length + level) * coordinates + (i % 2);
+    const pixels = levels[level]![i % 2 === 0 ? 1 : 0];
+    return { at, size: at + 2, unit: coordinates === 2 ? 1 / pixels : reference[at + 2]! / 2 / points };
+  };
+}
+
+/** The definition of the raw form, in double precision: output and the four gradients of sum(output * upstream). */
+export function naiveMsDeformAttnRaw(
+  entry: MsDeformAttnCase,
+  coordinates: 2 | 4,
+  { value, reference, offsets, logits, upstream }: MsDeformAttnRawArrays,
+) {
+  const samples = entry.levels.length * entry.points;
+  const sites = sampleSites(entry, coordinates);
+  const locations = Float64Array.from(offsets, (offset, i) => {
+    const { at, unit } = sites(i, reference);
+    return reference[at]! + offset * unit;
+  });
+  const weights = Float64Array.from(logits);
+  for (let head = 0; head < weights.length; head += samples) {
+    const part = weights.subarray(head, head + samples);
+    const largest = Math.max(...part);
+    const sum = part.reduce((total, logit) => total + Math.exp(logit - largest), 0);
+    part.forEach((logit, i) => {
+      part[i] = Math.exp(logit - largest) / sum;
+    });
+  }
+  const located = naiveMsDeformAttn(entry, { value, locations, weights, upstream });
+  const gradReference = new Float64Array(reference.length);
+  const gradOffsets = located.gradLocations.map((gradient, i) => {
+    const { at, size, unit } = sites(i, reference);
+    gradReference[at]! += gradient;
+    if (coordinates === 4) gradReference[size]! += (gradient * offsets[i]!) / 2 / entry.points;
+    return gradient * unit;
+  });
+  const gradLogits = located.gradWeights.map((gradient, i) => {
+    const head = i - (i % samples);
+    let mean = 0;
+    for (let k = head; k < head + samples; k++) mean += weights[k]! * located.gradWeights[k]!;
+    return weights[i]! * (gradient - mean);
+  });
+  return { output: located.output, gradValue: located.gradValue, gradReference, gradOffsets, gradLogits };
+}
+
 /** The definition, corner by corner, in double precision: output and the three gradients of sum(output * upstream). */
-export function naiveMsDeformAttn(entry: MsDeformAttnCase, arrays: MsDeformAttnArrays) {
+export function naiveMsDeformAttn(entry: MsDeformAttnCase, arrays: Numbers<MsDeformAttnArrays>) {
   const { batch, queries, heads, points, dim, levels } = entry;
   const { value, locations, weights, upstream } = arrays;
   const output = new Float64Array(upstream.length);

@@ -55,22 +55,25 @@ export function runMsdaModule(context: CaseContext): void {
     ? context.tensor<tf.Tensor2D>('in/attention_mask', 'float32')
     : null;
   const shapes = shapesOf(context);
-  const run = () => {
+  const inputs = () => {
     const hidden: tf.Tensor = leaves.get('hidden_states')!;
     const position = leaves.get('position_embeddings');
-    return module.attend(
+    return [
       position ? tf.add(hidden, position) : hidden,
       leaves.get('reference_points')!,
       leaves.get('encoder_hidden_states')!,
       shapes,
       mask,
       { path: context.path as OpPath },
-    );
+    ] as const;
   };
-  const { output, attentionWeights } = context.compute(run);
+  // One way goes through the raw op, the other through locations and weights.
+  const run = () => module.forward(...inputs());
+  context.compare('out/output', context.compute(run));
+  const { output, attentionWeights } = context.compute(() => module.attend(...inputs()));
   context.compare('out/output', output);
   context.compare('out/attention_weights', attentionWeights);
-  compareModuleGradients(context, module, leaves, () => run().output);
+  compareModuleGradients(context, module, leaves, run);
   module.dispose();
 }
 

@@ -6,6 +6,7 @@ import {
   locateSamples,
   type MsDeformAttnOptions,
   msDeformAttn,
+  msDeformAttnRaw,
   type SpatialShapes,
   weighSamples,
 } from '../../ops/index.js';
@@ -97,7 +98,9 @@ export class MSDeformAttn extends Module {
     mask: tf.Tensor | null = null,
     options: MsDeformAttnOptions = {},
   ): tf.Tensor3D {
-    return this.attend(query, referencePoints, value, spatialShapes, mask, options).output;
+    const { projected, offsets, logits } = this.project(query, value, mask);
+    const attended = msDeformAttnRaw(projected, spatialShapes, referencePoints, offsets, logits, options);
+    return this.outputProj.forward(attended) as tf.Tensor3D;
   }
 
   /** As {@link forward}, with the weights and places it looked at. */

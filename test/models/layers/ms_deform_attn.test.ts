@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 import { ready } from '../../../src/engine/index.js';
 import { seedInitialisers } from '../../../src/models/init.js';
 import { MSDeformAttn } from '../../../src/models/layers/ms_deform_attn.js';
-import { valuesOf } from '../../cases/close.js';
+import { relativeError, valuesOf } from '../../cases/close.js';
 
 // Golden values of the whole module are in test/parity.test.ts.
 
@@ -70,6 +70,40 @@ describe('MSDeformAttn', () => {
     const [a, b] = [value, other].map((v) => valuesOf(module.forward(query, reference, v, SHAPES, mask)));
     expect([...a!]).toEqual([...b!]);
     expect([...a!]).not.toEqual([...valuesOf(module.forward(query, reference, value, SHAPES))]);
+  });
+
+  it.each([2, 4])(
+    'forward gives what attend gives, padding or not, around references of %d numbers',
+    (coordinates) => {
+      const { query, reference, value } = inputs(coordinates);
+      const module = build();
+      const variables = [...module.trainableParameters().values()];
+      for (const variable of variables) {
+        variable.assign(tf.randomNormal(variable.shape, 0, 0.3, 'float32', variable.size));
+      }
+      for (const mask of [null, tf.concat([tf.ones([2, 24]), tf.zeros([2, 6])], 1)]) {
+        const forward = () => module.forward(query, reference, value, SHAPES, mask);
+        const attend = () => module.attend(query, reference, value, SHAPES, mask).output;
+        expect(relativeError(valuesOf(forward()), valuesOf(attend()))).toBeLessThan(1e-5);
+        const [a, b] = [forward, attend].map((run) =>
+          tf.variableGrads(() => tf.sum(tf.square(run())) as tf.Scalar, variables),
+        );
+        for (const { name } of variables) {
+          expect(relativeError(valuesOf(a!.grads[name]!), valuesOf(b!.grads[name]!))).toBeLessThan(1e-5);
+        }
+      }
+    },
+  );
+
+  it('runs the raw op, with values in bfloat16 where asked', async () => {
+    const { query, reference, value } = inputs();
+    const module = build();
+    const profile = await tf.profile(() => module.forward(query, reference, value, SHAPES));
+    expect(profile.kernelNames).toContain('TfgeoMsDeformAttnRaw');
+    const exact = valuesOf(module.forward(query, reference, value, SHAPES));
+    const short = valuesOf(module.forward(query, reference, value, SHAPES, null, { values: 'bfloat16' }));
+    expect(relativeError(short, exact)).toBeLessThan(0.02);
+    expect(relativeError(short, exact)).toBeGreaterThan(1e-5);
   });
 
   it('gives a gradient to every parameter and to the reference points', () => {
