@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs';
 import { ready } from '../src/engine/index.js';
 import { packageRoot } from '../src/package.js';
 import { BENCH_CASES, type BenchArrays, type BenchCase, benchArrays } from './ms_deform_attn_cases.js';
-import { VARIANTS, type Variant } from './ms_deform_attn_variants.js';
+import { VARIANTS, type Variant, variantInputs } from './ms_deform_attn_variants.js';
 import { benchOptions } from './options.js';
 import { machine, machineLine, markdownTable, quietLoad, writeDocument, writeResults } from './results.js';
 import { printTable } from './timing.js';
@@ -52,7 +52,7 @@ report();
 
 /** Times one variant of one case, both sides in turn; the first round of each is not counted. */
 async function measure(entry: BenchCase, variant: Variant, arrays: BenchArrays): Promise<Measured> {
-  const inputs = variant.inputs(entry, arrays);
+  const inputs = variantInputs(variant, entry, arrays);
   const upstream = tf.tensor3d(arrays.upstream, [entry.batch, entry.queries, entry.heads * entry.dim]);
   const gradients = tf.grads((...tensors) => variant.run(entry, tensors));
   const work: Record<What, () => tf.Tensor[]> = {

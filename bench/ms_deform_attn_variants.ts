@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import { msDeformAttn } from '../src/ops/index.js';
+import { locateSamples, msDeformAttn, msDeformAttnRaw, weighSamples } from '../src/ops/index.js';
 import { length } from '../test/cases/ms_deform_attn.js';
 import type { BenchArrays, BenchCase } from './ms_deform_attn_cases.js';
 import type { PeerForm } from './torch_peer.js';
@@ -15,46 +15,58 @@ export interface Variant {
   names: readonly InputName[];
   /** Largest difference from the peer, where more is due than for float32. */
   tolerance?: number;
-  inputs(entry: BenchCase, arrays: BenchArrays): tf.Tensor[];
   run(entry: BenchCase, inputs: tf.Tensor[]): tf.Tensor;
 }
 
 const LOCATED = ['value', 'locations', 'weights'] as const;
 const RAW = ['value', 'reference', 'offsets', 'logits'] as const;
 
+type Located = [tf.Tensor4D, tf.Tensor, tf.Tensor5D];
+type Raw = [tf.Tensor4D, tf.Tensor, tf.Tensor, tf.Tensor4D];
+
 export const VARIANTS: readonly Variant[] = [
   {
     name: 'locations and weights',
     form: 'located',
     names: LOCATED,
-    inputs: (entry, arrays) => tensors(entry, arrays, LOCATED),
-    run: ({ levels }, [value, locations, weights]) =>
-      msDeformAttn(value as tf.Tensor4D, levels, locations!, weights as tf.Tensor5D),
+    run: ({ levels }, inputs) => {
+      const [value, locations, weights] = inputs as Located;
+      return msDeformAttn(value, levels, locations, weights);
+    },
   },
   {
     name: 'softmax, locations, operator',
     form: 'composed',
     names: RAW,
-    inputs: (entry, arrays) => tensors(entry, arrays, RAW),
-    run: composed,
+    run: ({ levels }, inputs) => {
+      const [value, reference, offsets, logits] = inputs as Raw;
+      const locations = locateSamples(reference, offsets, levels);
+      return msDeformAttn(value, levels, locations, weighSamples(logits, levels.length));
+    },
+  },
+  {
+    name: 'raw',
+    form: 'composed',
+    names: RAW,
+    run: ({ levels }, inputs) => {
+      const [value, ...samples] = inputs as Raw;
+      return msDeformAttnRaw(value, levels, ...samples);
+    },
+  },
+  {
+    name: 'raw, bfloat16 values',
+    form: 'composed',
+    names: RAW,
+    tolerance: 1.6e-2,
+    run: ({ levels }, inputs) => {
+      const [value, ...samples] = inputs as Raw;
+      return msDeformAttnRaw(value, levels, ...samples, { values: 'bfloat16' });
+    },
   },
 ];
 
-/** What a layer does without the raw entry. */
-function composed(entry: BenchCase, inputs: tf.Tensor[]): tf.Tensor {
-  const [value, reference, offsets, logits] = inputs as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
-  const { batch, queries, heads, levels, points } = entry;
-  const sizes = tf.tensor(
-    levels.flatMap(([h, w]) => [w, h]),
-    [1, 1, 1, levels.length, 1, 2],
-  );
-  const places = tf.reshape(reference, [batch, queries, 1, levels.length, 1, 2]);
-  const weights = tf.reshape(tf.softmax(logits), [batch, queries, heads, levels.length, points]);
-  const locations = tf.add(places, tf.div(offsets, sizes));
-  return msDeformAttn(value as tf.Tensor4D, levels, locations, weights as tf.Tensor5D);
-}
-
-function tensors(entry: BenchCase, arrays: BenchArrays, names: readonly InputName[]): tf.Tensor[] {
+/** The inputs of a variant as tensors. */
+export function variantInputs({ names }: Variant, entry: BenchCase, arrays: BenchArrays): tf.Tensor[] {
   const { batch, queries, heads, points, dim, levels } = entry;
   const shapes: Record<InputName, number[]> = {
     value: [batch, length(levels), heads, dim],
