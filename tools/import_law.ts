@@ -38,7 +38,8 @@ const MAY_INCLUDE: Readonly<Record<string, readonly string[]>> = {
   kernels: [],
   tf: ['kernels'],
   node: ['kernels'],
-  dev: ['kernels'],
+  // dev/cuda_op.cc runs the operators on other kernels.
+  dev: ['kernels', 'tf'],
 };
 
 /** Headers that the mathematics must not know. */
