@@ -5,11 +5,12 @@ import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import { hasNativeOps, ready } from '../src/engine/index.js';
 import { didYouMean, EXIT_CODES, UserError } from '../src/errors.js';
-import { kindOf, OP_PATHS, runnerFor } from './parity/kinds.js';
+import { kindOf, OP_PATHS, PROCESS_PATHS, runnerFor } from './parity/kinds.js';
 import { readAreas } from './parity/manifest.js';
+import { runInProcess } from './parity/paths.js';
 import { caseLine, markdown, totalLine } from './parity/report.js';
 import { kindNames, runAreas } from './parity/runner.js';
-import type { ParityArea } from './parity/types.js';
+import type { CaseResult, ParityArea } from './parity/types.js';
 
 const USAGE = `Compares the library with golden vectors.
 
@@ -20,7 +21,14 @@ DIR is a folder whose subfolders (or which itself) hold a manifest.json.
   --kinds a,b        only cases of these kinds, written KIND or AREA/KIND (default: all; a kind that is
                      not known fails)
   --known            leave out cases of kinds that are not known, and say how many
-  --path native,plain  only these paths where a kind has several (default: all)
+  --path a,b         only these paths through the library where a kind has several (default: native and plain):
+                       native    the operators' kernels, in the best form for this processor
+                       plain     their meaning in TensorFlow.js operations
+                     and, for deformable attention, each in a process of its own:
+                       portable, avx2, avx512    kernels for that instruction set
+                       neon      kernels for aarch64, emulated elsewhere
+                       cuda      CUDA kernels on this machine's GPU
+                       cuda-shim CUDA kernels on the CPU
   --compiled         compile what the library does to one TensorFlow operation; cases without anything to
                      compile are left out
   --json FILE        write all results
@@ -43,14 +51,19 @@ async function main(): Promise<number> {
   const paths = list(values.path);
   const known = found.flatMap((area) => area.cases.flatMap((entry) => kindNames(area, entry)));
   checkNames('--kinds', kinds, [...new Set(known)]);
-  checkNames('--path', paths, OP_PATHS);
+  checkNames('--path', paths, [...OP_PATHS, ...PROCESS_PATHS]);
   await ready();
-  const results = await runAreas(found, {
+  const options = {
     ...(kinds ? { kinds } : {}),
-    ...(paths ? { paths } : {}),
     compiled: values.compiled,
-    onResult: (result) => process.stdout.write(`${caseLine(result)}\n`),
-  });
+    onResult: (result: CaseResult) => process.stdout.write(`${caseLine(result)}\n`),
+  };
+  const ownPaths = paths?.filter((path) => OP_PATHS.includes(path));
+  const runHere = ownPaths === undefined || ownPaths.length > 0;
+  const results = runHere ? await runAreas(found, { ...options, ...(paths ? { paths: ownPaths } : {}) }) : [];
+  for (const path of paths ?? []) {
+    if (PROCESS_PATHS.includes(path)) results.push(...(await runInProcess(dir, found, path, options)));
+  }
   const engine = tf.getBackend();
   if (!hasNativeOps()) process.stdout.write(`native paths left out: engine ${engine} has no op library\n`);
   const count = (list: readonly ParityArea[]) => list.reduce((sum, { cases }) => sum + cases.length, 0);

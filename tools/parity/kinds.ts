@@ -15,6 +15,8 @@ export interface Kind {
   run(context: CaseContext): Promise<void> | void;
   /** Variants of the library that the kind can be run on; all are, unless the user chooses. */
   paths?: readonly string[];
+  /** Further variants, each in a process of its own (paths.ts); they run only when asked for. */
+  processPaths?: readonly string[];
   /** Variants on which its functions can be compiled: all, or these; absent = there is nothing to compile. */
   compiles?: true | readonly string[];
 }
@@ -22,11 +24,14 @@ export interface Kind {
 /** Ops of our own: the native kernel, and its meaning in plain operations. */
 export const OP_PATHS = ['native', 'plain'];
 
+/** Native kernels in other forms: for one instruction set, and for CUDA. */
+export const PROCESS_PATHS = ['portable', 'avx2', 'avx512', 'neon', 'cuda-shim', 'cuda'];
+
 /** Every kind of case that is known, by area and kind. To add one: a runner, and a row here. */
 export const KINDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
   msda: {
-    core: { run: runMsdaCore, paths: OP_PATHS, compiles: true },
-    module: { run: runMsdaModule, paths: OP_PATHS, compiles: true },
+    core: { run: runMsdaCore, paths: OP_PATHS, processPaths: PROCESS_PATHS, compiles: true },
+    module: { run: runMsdaModule, paths: OP_PATHS, processPaths: PROCESS_PATHS, compiles: true },
   },
   swin: { backbone: { run: runSwin, compiles: true }, model: { run: runSwin, compiles: true } },
   roberta: { tokenizer: { run: runTokenizer }, encoder: { run: runEncoder, compiles: true } },
