@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { setup } from '../../src/engine/index.js';
+import { describeCuda, setup } from '../../src/engine/index.js';
 import { EXIT_CODES } from '../../src/errors.js';
 import type { Command } from './command.js';
 
@@ -12,16 +12,22 @@ export const setupCommand: Command = {
       type: 'boolean',
       default: false,
     },
+    cuda: {
+      describe: 'Compile the CUDA library; by default where there is a GPU, --no-cuda never',
+      type: 'boolean',
+    },
   },
   async run(flags) {
-    const { library, addon, ops } = await setup({
+    const { library, addon, ops, cuda } = await setup({
       refresh: Boolean(flags.refresh),
       prebuild: Boolean(flags.prebuild),
+      ...(flags.cuda === undefined ? {} : { cuda: Boolean(flags.cuda) }),
     });
     const parts = [addon, ...(ops === null ? [] : [ops])];
     process.stdout.write(
       `TensorFlow ${library.version ?? 'of unknown version'} in ${library.folder} (${library.source})\n` +
-        parts.map(({ part, folder, from }) => `${part} in ${folder} (${from})\n`).join(''),
+        parts.map(({ part, folder, from }) => `${part} in ${folder} (${from})\n`).join('') +
+        `${describeCuda(cuda)}\n`,
     );
     return EXIT_CODES.ok;
   },

@@ -122,6 +122,30 @@ napi_value SetLogLevel(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/**
+ * libraryText(path, name): opens a library for nobody else, calls its function `const char* name(void)`.
+ * @returns the text; null if the library has no function of that name.
+ */
+napi_value LibraryText(napi_env env, napi_callback_info info) {
+  auto [js_path, js_name] = Arguments<2>(env, info);
+  const std::string path = ToString(env, js_path, "path");
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    const char* reason = dlerror();
+    throw Failure(reason ? reason : "dlopen failed", "TFGEO_DLOPEN");
+  }
+  void* symbol = dlsym(library, ToString(env, js_name, "name").c_str());
+  const char* text = symbol == nullptr ? nullptr : reinterpret_cast<const char* (*)()>(symbol)();
+  napi_value result = nullptr;
+  if (text == nullptr) {
+    Check(env, napi_get_null(env, &result));
+  } else {
+    Check(env, napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &result));
+  }
+  // Left open, like the others: unloading one would run the destructors of a CUDA runtime.
+  return result;
+}
+
 }  // namespace
 }  // namespace tfgeo
 
@@ -130,6 +154,7 @@ NAPI_MODULE_INIT() {
       {"openGlobal", nullptr, tfgeo::Guard<tfgeo::OpenGlobal>, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"setEnv", nullptr, tfgeo::Guard<tfgeo::SetEnv>, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"setLogLevel", nullptr, tfgeo::Guard<tfgeo::SetLogLevel>, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"libraryText", nullptr, tfgeo::Guard<tfgeo::LibraryText>, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
   };
   napi_define_properties(env, exports, sizeof table / sizeof table[0], table);
   return exports;

@@ -157,6 +157,8 @@ export interface LoaderBinding {
   openGlobal(path: string, quiet: boolean): void;
   setEnv(name: string, value: string): void;
   setLogLevel(level: number): boolean;
+  /** Opens a library for itself and calls its function `const char* name(void)`; null if it has none of that name. */
+  libraryText(path: string, name: string): string | null;
 }
 
 /** TensorFlow's DataType numbers by name. */

@@ -3,8 +3,11 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
+import { type CudaReport, describeCudaLibrary, describeService, inspectCuda } from './cuda_doctor.js';
 import { type CpuInfo, cpuInfo, type GpuInfo, gpuInfo } from './hardware.js';
 import { type Attempt, inspectAll } from './libtensorflow.js';
+import { loadLoader } from './load.js';
+import { findPart } from './native_parts.js';
 import { cacheRoot, packageRoot, platformArch, shortPath } from './paths.js';
 import { runCommand } from './process.js';
 import { ready } from './ready.js';
@@ -28,15 +31,17 @@ export interface DoctorReport {
   paths: { package: string; cache: string; libtensorflow: string | null; opLibrary: string | null };
   platform: string;
   cpu: CpuInfo;
+  /** Instruction set that the operators' CPU kernels use here; null without operators. */
+  cpuKernels: string | null;
   gpus: GpuInfo[];
   gpuNote: string;
+  /** The library of GPU kernels, and how it serves the cards. */
+  cuda: CudaReport;
   /** TensorFlow's devices; empty on other engines. */
   devices: string[];
   threads: { intra: number; inter: number } | null;
   /** tfgeo's operators: what they were built for, or why they are not there. */
-  opLibrary:
-    | (OpLibraryInfo & { builtFor: string; gpuArchitectures: string[] })
-    | { path: null; reason: string };
+  opLibrary: (OpLibraryInfo & { builtFor: string }) | { path: null; reason: string };
   /** Every libtensorflow that was considered, in order. */
   candidates: Attempt[];
   /** What to do next, and the command for it. */
@@ -75,8 +80,10 @@ export async function doctor(): Promise<DoctorReport> {
     },
     platform: platformArch(),
     cpu: cpuInfo(),
+    cpuKernels: cpuKernels(info),
     gpus,
     gpuNote: note,
+    cuda: await inspectCuda(gpus),
     devices: info.tensorflow?.devices.map((device) => device.name) ?? [],
     threads: info.tensorflow && { intra: info.tensorflow.intraThreads, inter: info.tensorflow.interThreads },
     opLibrary: describeOps(info),
@@ -105,12 +112,20 @@ function describeOps(info: EngineInfo): DoctorReport['opLibrary'] {
   if (ops.path === null) return ops;
   const machine = ELF_MACHINE_NAMES[readFileSync(ops.path).readUInt16LE(18)] ?? 'unknown';
   const builtFor = `${machine}, TensorFlow ${info.tensorflow!.version}`;
-  return { ...ops, builtFor, gpuArchitectures: [] };
+  return { ...ops, builtFor };
+}
+
+/** What the op library says of itself; one of somebody's own may say nothing. */
+function cpuKernels(info: EngineInfo): string | null {
+  const path = info.tensorflow?.opLibrary.path;
+  const addon = findPart('addon', null).found;
+  return path && addon ? loadLoader(addon).libraryText(path, 'tfgeo_cpu_isa') : null;
 }
 
 function nextStep(report: Omit<DoctorReport, 'next'>): DoctorReport['next'] {
   const has = (text: RegExp) =>
     text.test(`${report.reason} ${'reason' in report.opLibrary ? report.opLibrary.reason : ''}`);
+  if (report.ok && report.cuda.fix !== null) return report.cuda.fix;
   if (report.ok) {
     return { why: 'everything is in place', command: 'npx tfgeo-train detect IMAGE --prompt "white boats"' };
   }
@@ -150,12 +165,15 @@ export function formatDoctor(report: DoctorReport): string {
     ['operators', describeOperators(report)],
     ['cpu', `${report.cpu.model}, ${report.cpu.cores} cores, ${report.platform}`],
     ['', report.cpu.features.join(', ') || 'no vector features known'],
-    ['gpu', report.gpus.map(describeGpu).join('; ') || report.gpuNote],
+    ['', report.cpuKernels === null ? 'no native kernels' : `the operators use ${report.cpuKernels}`],
+    ...gpuLines(report),
+    ['cuda library', shortPath(describeCudaLibrary(report.cuda))],
     ['python', report.versions.python ?? 'not found'],
     ['compiler', report.versions.compiler ?? 'not found'],
+    ['nvcc', report.cuda.nvcc ? `${report.cuda.nvcc.release}, ${report.cuda.nvcc.path}` : 'not found'],
     ['cache', shortPath(report.paths.cache)],
   ];
-  const width = 12;
+  const width = 14;
   const table = lines.map(([name, value]) => `${name.padEnd(width)}${value}`);
   const candidates = report.candidates.map(
     ({ source, where, accepted, reason }) =>
@@ -173,8 +191,12 @@ function describeTensorFlow({ versions, paths }: DoctorReport): string {
 
 function describeOperators({ opLibrary }: DoctorReport): string {
   if (opLibrary.path === null) return `none: ${opLibrary.reason}`;
-  const gpu = opLibrary.gpuArchitectures.length > 0 ? opLibrary.gpuArchitectures.join(', ') : 'CPU only';
-  return `${opLibrary.ops.join(', ')} for ${opLibrary.builtFor}, ${gpu} (${opLibrary.from})`;
+  return `${opLibrary.ops.join(', ')} for ${opLibrary.builtFor} (${opLibrary.from})`;
+}
+
+function gpuLines({ gpus, gpuNote, cuda }: DoctorReport): [string, string][] {
+  if (gpus.length === 0) return [['gpu', gpuNote]];
+  return gpus.map((gpu, i) => ['gpu', `${describeGpu(gpu)}; ${describeService(cuda.cards[i]!)}`]);
 }
 
 function describeGpu(gpu: GpuInfo): string {

@@ -45,13 +45,17 @@ export function cpuInfo(): CpuInfo {
     model: all[0]?.model.trim() || 'unknown',
     cores: all.length,
     memoryBytes: totalmem(),
-    features: cpuFeatures(readIfThere('/proc/cpuinfo')),
+    features: cpuFeatures(readIfThere('/proc/cpuinfo'), process.arch),
   };
 }
 
-/** Features named in the text of /proc/cpuinfo: "flags" on x86, "Features" on ARM. */
-export function cpuFeatures(cpuinfo: string): string[] {
-  const line = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuinfo)?.[1] ?? '';
+/**
+ * Features named in the text of /proc/cpuinfo: "flags" on x86, "Features" on ARM. Under emulation the text may be that of
+ * the machine around.
+ */
+export function cpuFeatures(cpuinfo: string, arch: string): string[] {
+  const pattern = arch === 'x64' ? /^flags\s*:\s*(.*)$/m : /^Features\s*:\s*(.*)$/m;
+  const line = pattern.exec(cpuinfo)?.[1] ?? '';
   const flags = new Set(line.split(' '));
   return Object.entries(FEATURES)
     .filter(([flag]) => flags.has(flag))

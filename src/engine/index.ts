@@ -24,5 +24,5 @@ export { currentEngine, hasNativeOps, ready } from './ready.js';
 export { alignedFloat32, nativeBinding, type OpInput, runOp } from './run_op.js';
 export { dtypeName, type HostTensor, SavedModelSession } from './session.js';
 export type { SetupOptions, SetupReport } from './setup.js';
-export { setup } from './setup.js';
+export { describeCuda, setup } from './setup.js';
 export type { EngineId, EngineInfo, OpLibraryInfo, ReadyOptions, TensorFlowInfo } from './types.js';

@@ -3,11 +3,28 @@ import { createRequire } from 'node:module';
 import { EXIT_CODES, UserError } from '../errors.js';
 import type { LoaderBinding, NativeBinding } from './binding.js';
 import { foreignLibTensorFlow, type LibTensorFlow } from './libtensorflow.js';
-import type { BuiltPart } from './native_parts.js';
+import { type BuiltPart, findPart } from './native_parts.js';
+
+/** Names a CUDA library in place of the package's own. */
+export const CUDA_LIBRARY_SETTING = 'TFGEO_CUDA_LIBRARY';
 
 /** Raised when libtensorflow itself cannot be opened, so that the next candidate may be tried. */
 export class LoadError extends Error {
   override readonly name = 'LoadError';
+}
+
+const require = createRequire(import.meta.url);
+
+/** The addon that opens libraries; it needs none itself. */
+export function loadLoader(addon: BuiltPart): LoaderBinding {
+  return require(addon.files[0]!) as LoaderBinding;
+}
+
+/** Tells the op library where the CUDA library is, unless the user has named one. */
+export function nameCudaLibrary(addon: BuiltPart): void {
+  if (process.env[CUDA_LIBRARY_SETTING]) return;
+  const { found } = findPart('cuda', null);
+  if (found !== null) loadLoader(addon).setEnv(CUDA_LIBRARY_SETTING, found.path);
 }
 
 /**
@@ -25,9 +42,7 @@ export function loadNative(library: LibTensorFlow, addon: BuiltPart, logLevel: n
       EXIT_CODES.engine,
     );
   }
-  const require = createRequire(import.meta.url);
-  const [loaderPath, addonPath] = addon.files as [string, string];
-  const loader = require(loaderPath) as LoaderBinding;
+  const loader = loadLoader(addon);
   // What the user set in the environment wins.
   const level = Number(process.env.TF_CPP_MIN_LOG_LEVEL ?? logLevel) || 0;
   loader.setEnv('TF_CPP_MIN_LOG_LEVEL', String(level));
@@ -39,5 +54,5 @@ export function loadNative(library: LibTensorFlow, addon: BuiltPart, logLevel: n
   } catch (error) {
     throw new LoadError((error as Error).message);
   }
-  return require(addonPath) as NativeBinding;
+  return require(addon.path) as NativeBinding;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync, rmSync } from 'node:fs';
 import { EXIT_CODES, UserError } from '../errors.js';
+import { buildCuda } from './cuda_build.js';
+import { gpuInfo } from './hardware.js';
 import { ensureKernelsBundle } from './kernels.js';
 import {
   type Attempt,
@@ -19,6 +21,11 @@ export interface SetupOptions {
   refresh?: boolean;
   /** Also copy the compiled parts into the package's `prebuilds/` folder. */
   prebuild?: boolean;
+  /**
+   * Whether to compile the CUDA library: true = it must be there, false = not now; by default where there is a GPU, and
+   * for packing wherever there is an nvcc.
+   */
+  cuda?: boolean;
   /** Receives a line before anything slow; default: stderr. */
   say?: (line: string) => void;
 }
@@ -28,6 +35,8 @@ export interface SetupReport {
   addon: BuiltPart;
   /** Null if there are no operator sources. */
   ops: BuiltPart | null;
+  /** The CUDA library, or why there is none. */
+  cuda: BuiltPart | { leftOut: string };
   attempts: Attempt[];
 }
 
@@ -49,8 +58,43 @@ export async function setup(options: SetupOptions = {}): Promise<SetupReport> {
   const addon = await provideAddon(library, true, say, true);
   await ensureKernelsBundle();
   const ops = hasSources('ops') ? await provideOps(library, addon, say) : null;
-  if (options.prebuild) keepAsPrebuilt(ops === null ? [addon] : [addon, ops]);
-  return { library, addon, ops, attempts };
+  const cuda = await provideCuda(options.cuda ?? (options.prebuild ? 'compiler' : 'card'), say);
+  if (options.prebuild)
+    keepAsPrebuilt([addon, ...(ops === null ? [] : [ops]), ...('leftOut' in cuda ? [] : [cuda])]);
+  return { library, addon, ops, cuda, attempts };
+}
+
+/**
+ * The CUDA library: the one that is there, or a new one.
+ * @param when it is compiled: always, never, where there is a card, or where there is a compiler
+ * @throws UserError if it must be there and cannot be made
+ */
+async function provideCuda(
+  when: boolean | 'card' | 'compiler',
+  say: (line: string) => void,
+): Promise<BuiltPart | { leftOut: string }> {
+  const { gpus } = await gpuInfo();
+  const cards = gpus.flatMap(({ computeCapability }) => computeCapability ?? []);
+  const build = when === true || (when === 'card' ? gpus.length > 0 : when === 'compiler');
+  if (build) {
+    try {
+      return await buildCuda(say, cards);
+    } catch (error) {
+      if (when === true || !(error instanceof UserError)) throw error;
+      return { leftOut: error.message };
+    }
+  }
+  const reason = when === false ? 'it was not asked for' : 'there is no NVIDIA GPU here';
+  return (
+    findPart('cuda', null).found ?? { leftOut: `${reason}; \`npx tfgeo-train setup --cuda\` compiles it` }
+  );
+}
+
+/** The CUDA library in a line: where it is and what for, or why it is not there. */
+export function describeCuda(cuda: SetupReport['cuda']): string {
+  return 'leftOut' in cuda
+    ? `cuda: left out, because ${cuda.leftOut}`
+    : `cuda: ${cuda.folder} (${cuda.from}; ${cuda.targets?.join(', ')})`;
 }
 
 /** A libtensorflow; downloads it if there is none and `mayFetch`. */

@@ -9,7 +9,7 @@ import type { NativeBinding } from './binding.js';
 import { overrideKernels } from './kernel_overrides.js';
 import { loadKernelsBundle } from './kernels.js';
 import { type Attempt, cachedFolder, type LibTensorFlow, versionFault } from './libtensorflow.js';
-import { LoadError, loadNative } from './load.js';
+import { LoadError, loadNative, nameCudaLibrary } from './load.js';
 import { buildPart } from './native_build.js';
 import { type BuiltPart, findPart, hasSources } from './native_parts.js';
 import { opNames } from './op_list.js';
@@ -44,6 +44,7 @@ export async function startTensorFlow(
     options.interThreads ?? Math.min(2, cores),
   );
   await registerBackend(binding);
+  nameCudaLibrary(addon);
   const opLibrary = await loadOps(binding, library, addon, mayBuild);
   const info: TensorFlowInfo = {
     version: binding.TF_Version,

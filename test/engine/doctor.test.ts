@@ -19,26 +19,29 @@ describe('doctor', () => {
     for (const { reason } of report.candidates) expect(reason).not.toBe('');
     expect(report.next.command).toMatch(/^(npx|sudo) /);
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+    expect(report.cuda.cards).toHaveLength(report.gpus.length);
     if (report.opLibrary.path !== null) {
+      expect(['portable', 'avx2', 'avx512', 'neon']).toContain(report.cpuKernels);
       expect(report.opLibrary.builtFor).toMatch(/^(x86-64|aarch64), TensorFlow 2\./);
       expect(report.opLibrary.ops.length).toBeGreaterThan(0);
     }
     const text = formatDoctor(report);
-    for (const word of ['engine', 'tensorflow', 'operators', 'gpu', 'cache', 'next: '])
+    for (const word of ['engine', 'tensorflow', 'operators', 'gpu', 'cuda library', 'cache', 'next: '])
       expect(text).toContain(word);
   });
 });
 
 describe('what doctor reads', () => {
   it('knows the vector features of both kinds of processor', () => {
-    expect(cpuFeatures('model name : x\nflags\t\t: fpu sse4_2 avx2 avx512f fma\n')).toEqual([
+    expect(cpuFeatures('model name : x\nflags\t\t: fpu sse4_2 avx2 avx512f fma\n', 'x64')).toEqual([
       'SSE4.2',
       'AVX2',
       'FMA',
       'AVX-512',
     ]);
-    expect(cpuFeatures('Features\t: fp asimd sve2 bf16\n')).toEqual(['NEON', 'SVE2', 'BF16']);
-    expect(cpuFeatures('')).toEqual([]);
+    expect(cpuFeatures('Features\t: fp asimd sve2 bf16\n', 'arm64')).toEqual(['NEON', 'SVE2', 'BF16']);
+    expect(cpuFeatures('flags : avx2\n', 'arm64')).toEqual([]);
+    expect(cpuFeatures('', 'x64')).toEqual([]);
   });
 
   it('reads what nvidia-smi says, also on machines that share memory', () => {
