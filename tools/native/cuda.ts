@@ -3,6 +3,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gpuInfo } from '../../src/engine/hardware.js';
+import type { LibTensorFlow } from '../../src/engine/libtensorflow.js';
 import { packageRoot } from '../../src/engine/paths.js';
 import { runCommand } from '../../src/engine/process.js';
 import { provideLibrary, sayOnStderr } from '../../src/engine/setup.js';
@@ -24,6 +25,7 @@ export interface CudaBuild {
 const LIBRARY = 'tfgeo_cuda.so';
 const CHECK = 'check_cuda';
 const SELF_TEST = 'self_test';
+const OPS = 'ops.so';
 const SHIM = 'csrc/dev/cuda_shim';
 const CHECK_SOURCE = 'csrc/dev/ms_deform_attn_cuda.cc';
 const OPS_SOURCE = 'csrc/dev/cuda_op.cc';
@@ -128,28 +130,23 @@ async function findNvcc(): Promise<string> {
 
 /** CUDA's folder with include/ and lib64/, from where nvcc itself finds it. */
 async function toolkitOf(nvcc: string): Promise<string> {
-  const { stderr, stdout } = await runCommand(nvcc, [
-    '--dryrun',
-    '-x',
-    'cu',
-    '-c',
-    '/dev/null',
-    '-o',
-    '/dev/null',
-  ]);
+  const nothing = ['--dryrun', '-x', 'cu', '-c', '/dev/null', '-o', '/dev/null'];
+  const { stderr, stdout } = await runCommand(nvcc, nothing);
   const top = /^#\$ TOP=(.*)$/m.exec(stderr + stdout)?.[1]?.trim();
   const root = top ?? dirname(dirname(nvcc));
   if (existsSync(join(root, 'include', 'cuda_runtime.h'))) return root;
   throw new UserError(`${nvcc} belongs to no CUDA with headers (looked in ${root})`, EXIT_CODES.engine);
 }
 
-const onGpu = ({ arch, nvcc }: Gpu): Recipe => ({
-  name: 'cuda',
+/** Code for `arch` and nothing else, so that other cards must refuse it. */
+const onGpu = (name: string, { arch, nvcc }: Gpu): Recipe => ({
+  name,
   sources: sourcesOf(CHECK_SOURCE),
   settings: [],
   products: [LIBRARY, CHECK],
   stages(out) {
-    const flags = ['-std=c++17', '-O3', `-arch=${arch}`, '-cudart', 'static'];
+    const only = `-gencode=arch=${arch.replace('sm', 'compute')},code=${arch}`;
+    const flags = ['-std=c++17', '-O3', only, '-cudart', 'static'];
     const parts = kernelSources();
     const object = (file: string) => join(out, `${stem(file)}.part.o`);
     const compile = (file: string): Command => [
@@ -170,12 +167,19 @@ const onGpu = ({ arch, nvcc }: Gpu): Recipe => ({
 
 /** Compiles the kernels and the program that checks them, or finds them. */
 export async function provideCuda(device: CudaDevice): Promise<CudaBuild> {
-  const folder = await provide(device === 'gpu' ? onGpu(await findGpu()) : standIn());
+  const folder = await provide(device === 'gpu' ? onGpu('cuda', await findGpu()) : standIn());
   return {
     library: join(folder, LIBRARY),
     check: join(folder, CHECK),
     selfTest: device === 'gpu' ? null : join(folder, SELF_TEST),
   };
+}
+
+/** The program that checks the kernels, in a build that the card at hand cannot run. */
+export async function provideForeignCuda(): Promise<string> {
+  const { arch, nvcc } = await findGpu();
+  const other = arch.startsWith('sm_9') ? 'sm_120' : 'sm_90';
+  return join(await provide(onGpu('cuda-foreign', { arch: other, nvcc })), CHECK);
 }
 
 /** Deformable attention for TensorFlow's CPU that computes on `device`: settings for a process that uses it. */
@@ -192,49 +196,39 @@ export async function provideCudaOps(device: CudaDevice): Promise<Record<string,
     device === 'stand-in'
       ? { headers: SHIM, link: [library, `-Wl,-rpath,${dirname(library)}`] }
       : await realCuda((await findGpu()).nvcc);
-  const own = ['csrc/tf/ms_deform_attn_op.cc', 'csrc/tf/ms_deform_attn_call.cc', 'csrc/tf/cuda_library.cc'];
-  const files = [OPS_SOURCE, ...own, 'csrc/kernels/ms_deform_attn_check.cc', 'csrc/kernels/isa.cc'];
-  const folder = await provide({
-    name: device === 'gpu' ? 'cuda-ops' : 'cuda-shim-ops',
-    sources: [...sourcesOf(OPS_SOURCE), 'csrc/tf'],
-    settings: [tensorflow.version ?? '', tensorflow.folder],
-    products: ['ops.so'],
-    stages(out) {
-      const object = (file: string) => join(out, `${stem(file)}.part.o`);
-      const headers = ['-isystem', tensorflow.include!, '-I', cuda.headers];
-      // The flags of binding.gyp that decide about the ABI.
-      const flags = ['-frtti', '-DEIGEN_MAX_ALIGN_BYTES=64', '-w'];
-      return [
-        files.map((file) => [
-          compiler(),
-          ...HOST,
-          '-O1',
-          ...flags,
-          ...headers,
-          '-c',
-          file,
-          '-o',
-          object(file),
-        ]),
-        [
-          [
-            ...([compiler(), '-shared', '-pthread', ...files.map(object), ...cuda.link] as const),
-            ...[
-              `-L${tensorflow.folder}`,
-              '-l:libtensorflow_framework.so.2',
-              '-ldl',
-              '-o',
-              join(out, 'ops.so'),
-            ],
-          ],
-        ],
-      ];
-    },
-  });
-  return { TFGEO_OP_LIBRARY: join(folder, 'ops.so'), TFGEO_CUDA_LIBRARY: library };
+  const folder = await provide(opLibrary(device, tensorflow, cuda));
+  return { TFGEO_OP_LIBRARY: join(folder, OPS), TFGEO_CUDA_LIBRARY: library };
 }
 
-async function realCuda(nvcc: string): Promise<{ headers: string; link: string[] }> {
+/** Where an op library finds memory of the device. */
+interface CudaRuntime {
+  headers: string;
+  link: string[];
+}
+
+const opLibrary = (device: CudaDevice, tensorflow: LibTensorFlow, cuda: CudaRuntime): Recipe => ({
+  name: device === 'gpu' ? 'cuda-ops' : 'cuda-shim-ops',
+  sources: [...sourcesOf(OPS_SOURCE), 'csrc/tf'],
+  settings: [tensorflow.version ?? ''],
+  products: [OPS],
+  stages(out) {
+    const own = ['ms_deform_attn_op', 'ms_deform_attn_call', 'cuda_library'].map(
+      (name) => `csrc/tf/${name}.cc`,
+    );
+    const files = [OPS_SOURCE, ...own, 'csrc/kernels/ms_deform_attn_check.cc', 'csrc/kernels/isa.cc'];
+    const object = (file: string) => join(out, `${stem(file)}.part.o`);
+    // The flags of binding.gyp that decide about the ABI. TensorFlow's headers are not ours to warn about.
+    const flags = [...HOST, '-O1', '-frtti', '-DEIGEN_MAX_ALIGN_BYTES=64', '-w'];
+    const headers = ['-isystem', tensorflow.include!, '-I', cuda.headers];
+    const libraries = [...cuda.link, `-L${tensorflow.folder}`, '-l:libtensorflow_framework.so.2', '-ldl'];
+    return [
+      files.map((file) => [compiler(), ...flags, ...headers, '-c', file, '-o', object(file)]),
+      [[compiler(), '-shared', '-pthread', ...files.map(object), ...libraries, '-o', join(out, OPS)]],
+    ];
+  },
+});
+
+async function realCuda(nvcc: string): Promise<CudaRuntime> {
   const toolkit = await toolkitOf(nvcc);
   return {
     headers: join(toolkit, 'include'),
