@@ -65,7 +65,7 @@ async function main(): Promise<void> {
     if (machine === null) return;
     if (!IS_NATIVE) await step('this machine, for comparison', () => setup({ say }), newlyMade);
     const bench: Bench = { machine, reference: IS_NATIVE ? null : hostMachine(), scratch };
-    const kernels = await step('kernels, statically linked', () => kernelChecks(machine), newlyMade);
+    const kernels = await step('kernels, statically linked', () => kernelChecks(machine, say), newlyMade);
     for (const [name, check] of Object.entries({ ...kernels, ...CHECKS })) {
       if (only.test(name))
         await step(

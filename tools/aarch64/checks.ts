@@ -6,7 +6,7 @@ import type { DoctorReport } from '../../src/engine/index.js';
 import { packageRoot } from '../../src/engine/paths.js';
 import { type CommandResult, lastLine } from '../../src/engine/process.js';
 import { providePrograms } from './kernels.js';
-import { type Machine, runOn } from './machine.js';
+import { hostMachine, type Machine, runOn } from './machine.js';
 
 /** What a check has at hand. */
 export interface Bench {
@@ -31,8 +31,11 @@ export const CHECKS: Readonly<Record<string, Check>> = {
 };
 
 /** One check for each program of csrc/dev. */
-export async function kernelChecks(machine: Machine): Promise<Record<string, Check>> {
-  const programs = await providePrograms(packageRoot(), machine.compiler);
+export async function kernelChecks(
+  machine: Machine,
+  say: (line: string) => void,
+): Promise<Record<string, Check>> {
+  const programs = await providePrograms(machine.compiler, say);
   return Object.fromEntries(
     programs.map((program) => [
       `kernel ${basename(program)}`,
@@ -63,7 +66,8 @@ async function checkDoctor({ machine }: Bench): Promise<string> {
   must(report.opLibrary.path !== null, 'there is no op library');
   const { builtFor, ops } = report.opLibrary as { builtFor: string; ops: string[] };
   must(builtFor.startsWith('aarch64'), `the operators are built for ${builtFor}`);
-  return `${ops.length} operators for ${builtFor}`;
+  must(report.cpuKernels === 'neon', `the kernels use ${report.cpuKernels}`);
+  return `${ops.length} operators for ${builtFor}, with NEON`;
 }
 
 /** Small enough that an emulated step takes seconds. */
@@ -130,12 +134,14 @@ async function checkDetection({ machine, reference, scratch }: Bench): Promise<s
   return `${got.length} boxes, off by ${worst.toExponential(0)} pixels`;
 }
 
-async function checkParity({ machine, scratch }: Bench): Promise<string> {
+/** The command that people type, which starts the machine by itself. */
+async function checkParity({ scratch }: Bench): Promise<string> {
   const root = packageRoot();
   const beside = join(root, '..', 'shared', 'fixtures');
   const fixtures = existsSync(join(beside, 'msda')) ? beside : join(root, 'test', 'fixtures');
   const file = join(scratch, 'parity.json');
-  await run(machine, 'tools/parity.ts', [fixtures, 'msda', '--path', 'native', '--json', file]);
+  const options = ['msda', '--path', 'neon', '--json', file];
+  await run(hostMachine(), 'tools/parity.ts', [fixtures, ...options]);
   const results = JSON.parse(readFileSync(file, 'utf8')) as { passed: boolean }[];
   must(results.length > 0 && results.every(({ passed }) => passed), 'a case is out of tolerance');
   return `${results.length} cases within tolerance`;
