@@ -24,6 +24,12 @@ export const COMMANDS: readonly CommandRow[] = [
     load: async () => (await import('./detect.js')).detect,
   },
   {
+    name: 'serve',
+    usage: 'serve <folder>',
+    about: "Serve an exported model with TensorFlow Serving's REST interface, for development and tests",
+    load: async () => (await import('./serve.js')).serve,
+  },
+  {
     name: 'scenes',
     usage: 'scenes <folder>',
     about: 'Write made scenes with sentences as PNG and COCO/MDETR JSON',

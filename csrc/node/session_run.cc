@@ -78,6 +78,8 @@ void Complete(napi_env env, napi_status outcome, void* data) {
   // Cancelled: the environment is going away, and nobody waits for an answer.
   if (outcome == napi_cancelled) return;
   try {
+    // The caller's mistake is told from all others.
+    if (TF_GetCode(run->status.get()) == TF_INVALID_ARGUMENT) throw Failure(run->status.message(), "TFGEO_INVALID");
     run->status.ThrowUnlessOk("running the SavedModel");
     napi_resolve_deferred(env, run->deferred, Results(env, *run));
   } catch (const Failure& failure) {

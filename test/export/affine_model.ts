@@ -11,7 +11,10 @@ import {
 /** Sides of the inputs and outputs of the model. */
 export const SIZES = { inputs: 3, outputs: 2 };
 
-/** A hand-made model: `y = x * weight + bias` for rows `x`, and `label_bytes`, the name of each row in capitals, and `next`, whole numbers plus one. */
+/**
+ * A hand-made model: `y = x * weight + bias` for rows `x`; `label_bytes`, names in capitals; `next`, whole numbers plus
+ * one; and a signature `number` that reads the numbers in texts and refuses all others.
+ */
 export function affineModel(scope: string): SavedModelContent {
   const weight = tf.tensor2d([1, 2, 3, 4, 5, 6], [SIZES.inputs, SIZES.outputs]);
   const bias = tf.tensor1d([0.5, -0.5]);
@@ -32,6 +35,8 @@ export function affineModel(scope: string): SavedModelContent {
   const wholes = graph.placeholder('wholes', 'int64', [-1]);
   const one = graph.constant('one', { dtype: 'int64', shape: [], values: BigInt64Array.of(1n) });
   const next = graph.add('AddV2', 'next', [wholes, one], { T: attr.type('int64') });
+  const texts = graph.placeholder('texts', 'string', [-1]);
+  const read = graph.add('StringToNumber', 'read', [texts], { out_type: attr.type('float32') });
   const rows = { tensor: `${x}:0`, dtype: 'float32', shape: [-1, SIZES.inputs] } as const;
   const sums = { tensor: `${y}:0`, dtype: 'float32', shape: [-1, SIZES.outputs] } as const;
   return {
@@ -39,6 +44,10 @@ export function affineModel(scope: string): SavedModelContent {
     variables,
     signatures: {
       serving_default: { inputs: { x: rows }, outputs: { y: sums } },
+      number: {
+        inputs: { text: { tensor: `${texts}:0`, dtype: 'string', shape: [-1] } },
+        outputs: { value: { tensor: `${read}:0`, dtype: 'float32', shape: [-1] } },
+      },
       named: {
         inputs: {
           x: rows,

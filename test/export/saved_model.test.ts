@@ -59,7 +59,7 @@ describe('a written SavedModel', () => {
   it('names its signatures, variables, assets and versions', async () => {
     const { metaInfo, graph, saver, signatures, assetFiles } = await readSavedModel(at('model'));
     expect(metaInfo).toMatchObject({ tags: ['serve'], strippedDefaultAttrs: true });
-    expect([...signatures.keys()]).toEqual(['serving_default', 'named']);
+    expect([...signatures.keys()]).toEqual(['serving_default', 'number', 'named']);
     expect(signatures.get('serving_default')).toEqual({
       inputs: new Map([['x', { name: 'x:0', dtype: 1, shape: { dim: [{ size: -1 }, { size: 3 }] } }]]),
       outputs: new Map([['y', { name: 'y:0', dtype: 1, shape: { dim: [{ size: -1 }, { size: 2 }] } }]]),
