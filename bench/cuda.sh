@@ -53,9 +53,12 @@ done
 
 # ---- other people's kernels ----
 
+# What is written with the results; other people's paths do not belong there.
+shown=bench/cuda.sh
 headers=()
 for folder in ${references[@]+"${references[@]}"}; do
   found=0
+  shown+=' --reference DIR'
   for name in ms_deform_im2col_cuda.cuh ms_deform_attn_cuda_kernel.cuh; do
     header=$(find "$folder" -name "$name" -print -quit)
     [ -n "$header" ] || continue
@@ -150,6 +153,7 @@ fi
 program "$build/bench" bench/ms_deform_attn_cuda.cu
 for header in ${headers[@]+"${headers[@]}"}; do
   case $header in *ms_deform_im2col_cuda.cuh) name=ddetr ;; *) name=mmcv ;; esac
+  rm -f "$build/reference_$name.so" # what it is made of lies elsewhere
   device "$build/reference_$name.so" -I "$(dirname "$header")" -I bench/cuda/stubs "bench/cuda/reference_$name.cu"
   options+=(--reference-library "$build/reference_$name.so")
 done
@@ -174,4 +178,4 @@ if [ "$torch" = 1 ]; then
   fi
 fi
 if [ "$shim" = 1 ]; then options+=(--smoke); fi
-"$build/bench" --out "$out" ${options[@]+"${options[@]}"}
+"$build/bench" --out "$out" --command "$shown" ${options[@]+"${options[@]}"}

@@ -6,6 +6,7 @@
 //   --torch PYTHON SCRIPT      a Python with PyTorch, and ms_deform_attn_torch.py
 //   --torch-device DEVICE      cuda (default) or cpu
 //   --out FOLDER               writes cuda_<card>_<date>.json and .md there
+//   --command TEXT             how it was called, for the results
 //   --only TEXT                only rows with TEXT in "case, samples, type"
 //   --rounds N                 measurements of each (10)
 //   --cold                     overwrites the L2 cache before every run
@@ -26,7 +27,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> references;
-  std::string python, script, device = "cuda", out, only;
+  std::string python, script, device = "cuda", out, only, command;
   int rounds = 10;
   bool cold = false, smoke = false;
 };
@@ -44,6 +45,7 @@ Options Parse(int argc, char** argv) {
     else if (flag == "--torch-device") options.device = next();
     else if (flag == "--out") options.out = next();
     else if (flag == "--only") options.only = next();
+    else if (flag == "--command") options.command = next();
     else if (flag == "--rounds") options.rounds = std::atoi(next().c_str());
     else if (flag == "--cold") options.cold = true;
     else if (flag == "--smoke") options.smoke = true;
@@ -64,6 +66,9 @@ class Bench {
   explicit Bench(const Options& options) : options_(options) {
     report_.card = Card::Current();
     report_.cold = options.cold;
+    report_.command = options.command;
+    if (options.cold) report_.command += " --cold";
+    if (options.rounds != Options().rounds) report_.command += " --rounds " + std::to_string(options.rounds);
     report_.targets = tfgeo_cuda_targets();
     char text[512];
     if (tfgeo_cuda_check_device({text, sizeof(text)}) != TFGEO_OK) throw std::runtime_error(text);
@@ -102,7 +107,8 @@ class Bench {
     if (name.find(options_.only) == std::string::npos) return;
     const Data data = MakeData(sizes, local, type);
     const Workload work(sizes, data, type, stream_);
-    if (torch_) torch_->Load(sizes, data, type);
+    with_torch_ = torch_ != nullptr;
+    WithTorch(name, [&] { torch_->Load(sizes, data, type); });
     const size_t before = disagreements_.size();
     Agree(name, sizes, data, work, type);
     if (disagreements_.size() > before) return;  // the time of a wrong result says nothing
@@ -118,6 +124,18 @@ class Bench {
     std::printf("%s: %s and %s us\n", name.c_str(), Microseconds(report_.rows[report_.rows.size() - 3].Of("located")).c_str(),
                 Microseconds(report_.rows[report_.rows.size() - 2].Of("located")).c_str());
     std::fflush(stdout);
+  }
+
+  // PyTorch needs far more memory than the others: a case that is too large for it goes on without.
+  template <typename F>
+  void WithTorch(const std::string& what, const F& work) {
+    if (!with_torch_) return;
+    try {
+      work();
+    } catch (const std::runtime_error& error) {
+      with_torch_ = false;
+      std::printf("%s: left out, %s\n", what.c_str(), error.what());
+    }
   }
 
   // ---- agreement ----
@@ -140,12 +158,13 @@ class Bench {
       work.Backward(*library);
       Record(name + ": " + library->Name(), Compare(work.Read(narrow), located, type, narrow));
     }
-    if (torch_ && type == TFGEO_FLOAT32) {
+    if (type != TFGEO_FLOAT32) return;
+    WithTorch(name, [&] {
       torch_->Save();
       Record(name + ": torch", Compare({torch_->Result("output"), torch_->Result("grad_value"), {},
                                         torch_->Result("grad_locations"), torch_->Result("grad_weights")},
                                        located, type, false));
-    }
+    });
   }
 
   void Record(const std::string& name, const std::vector<Difference>& differences) {
@@ -172,12 +191,12 @@ class Bench {
       const ReferenceLibrary& other = *library;
       add(other.Name(), [&work, &other, backward] { backward ? work.Backward(other) : work.Forward(other); });
     }
-    if (torch_) {
-      // Backward is timed with the forward pass before it, which PyTorch cannot leave out.
-      const char* what = backward ? "step" : "forward";
+    // Backward is timed with the forward pass before it, which PyTorch cannot leave out.
+    const char* what = backward ? "step" : "forward";
+    WithTorch(what, [&] {
       torch_->Time(what, 3);
       all.push_back({backward ? "torch step" : "torch", [this, what] { return Median(torch_->Time(what, 3)); }});
-    }
+    });
     return all;
   }
 
@@ -209,6 +228,7 @@ class Bench {
   std::unique_ptr<Stopwatch> watch_;
   std::vector<std::unique_ptr<ReferenceLibrary>> libraries_;
   std::unique_ptr<TorchPeer> torch_;
+  bool with_torch_ = false;  // for the case at hand
   std::vector<std::string> disagreements_;
 };
 

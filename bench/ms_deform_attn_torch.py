@@ -132,6 +132,8 @@ class Case:
 def answer(case, words, device):
     """The case from now on, and the reply."""
     if words[0] == "load":
+        if device == "cuda":
+            torch.cuda.empty_cache()
         return Case(words[1], device, dict(word.split("=", 1) for word in words[2:])), "ok"
     if words[0] == "time":
         return case, "ok " + " ".join(f"{t:.6f}" for t in case.time(words[1], int(words[2])))
@@ -156,6 +158,8 @@ def main():
         words = line.split()
         if not words or words[0] == "quit":
             break
+        if words[0] == "load":
+            case = None  # gives its memory back before the next one takes some
         try:
             case, reply = answer(case, words, options.device)
         except Exception as error:  # what went wrong is the other side's to report

@@ -42,7 +42,7 @@ struct Row {
 struct Report {
   Card card;
   bool cold = false;
-  std::string targets, torch;
+  std::string targets, torch, command;
   std::vector<std::string> references;
   std::vector<Row> rows;
   std::map<std::string, std::vector<Difference>> differences;  // by "case, places, type: contestant"
@@ -78,6 +78,7 @@ inline std::string CardLine(const Report& r) {
   }
   line << "), driver " << r.card.driver << ", CUDA " << r.card.runtime << ", library for " << r.targets;
   if (!r.torch.empty()) line << ", PyTorch " << r.torch;
+  if (!r.command.empty()) line << "; `" << r.command << "`";
   line << (r.cold ? "; L2 overwritten before every run." : "; runs one after the other, L2 as they leave it.");
   return line.str();
 }
@@ -149,7 +150,7 @@ inline std::string Json(const Report& r) {
       << r.card.major << r.card.minor << "\", \"multiprocessors\": " << r.card.processors << ", \"l2_bytes\": " << r.card.l2
       << ", \"peak_bytes_per_second\": " << Number(r.card.peak) << ", \"driver\": " << r.card.driver
       << ", \"runtime\": " << r.card.runtime << "},\n \"targets\": " << Quoted(r.targets)
-      << ",\n \"torch\": " << (r.torch.empty() ? "null" : Quoted(r.torch))
+      << ",\n \"command\": " << Quoted(r.command) << ",\n \"torch\": " << (r.torch.empty() ? "null" : Quoted(r.torch))
       << ",\n \"l2\": " << Quoted(r.cold ? "cold" : "warm") << ",\n \"rows\": [";
   const char* comma = "";
   for (const Row& row : r.rows) {

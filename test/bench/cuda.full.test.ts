@@ -91,6 +91,16 @@ describe('the CUDA benchmark', () => {
     expect(stdout).toMatch(/\| dim 5, smoke \| local \| forward \|.*\| 500 \|/); // of the other types: 0.5 ms
   });
 
+  it('goes on without PyTorch where a case is too large for it', () => {
+    const torch = ['--torch', process.execPath, join(here, 'fake_torch.mjs')];
+    const { status, stdout } = run([...torch, '--only', 'dim 5, smoke, local'], { FAKE_TORCH_FULL: '1' });
+    expect(status).toBe(0);
+    expect(stdout).toContain(
+      'dim 5, smoke, local, float16: left out, PyTorch: error OutOfMemoryError: it is full',
+    );
+    expect(stdout).toMatch(/\| dim 5, smoke \| local \| forward \|.*\| - \| - \|\n/);
+  });
+
   it('says in one line what is wrong', () => {
     const { status, stderr } = run(['--only', 'nothing']);
     expect(status).toBe(2);

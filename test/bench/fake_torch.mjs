@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers like bench/ms_deform_attn_torch.py, in no time and wrongly: all its results are zeros.
+// Answers like bench/ms_deform_attn_torch.py, in no time and wrongly: all its results are zeros. FAKE_TORCH_FULL=1 leaves
+// it no memory.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -14,6 +15,10 @@ const SHAPES = {
 console.log('ready 0.0.fake');
 for await (const line of createInterface({ input: process.stdin })) {
   const [command, argument, count] = line.split(' ');
+  if (command === 'load' && process.env.FAKE_TORCH_FULL) {
+    console.log('error OutOfMemoryError: it is full');
+    continue;
+  }
   if (command === 'time') {
     console.log(`ok ${Array(Number(count)).fill('0.5').join(' ')}`);
     continue;
