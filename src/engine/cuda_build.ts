@@ -21,7 +21,7 @@ export interface Nvcc {
   knows: string[];
 }
 
-/** nvcc on PATH, under CUDA_HOME, or where NVIDIA's installers put it (the newest); null if there is none. */
+/** The nvcc that NVCC names, else on PATH, under CUDA_HOME, or where NVIDIA's installers put it (the newest); null if there is none. */
 export async function findNvcc(): Promise<Nvcc | null> {
   for (const path of nvccPlaces()) {
     const version = await runCommand(path, ['--version']);
@@ -46,7 +46,8 @@ function nvccPlaces(): string[] {
     ...(process.env.CUDA_HOME ? [join(process.env.CUDA_HOME, 'bin')] : []),
     ...installed.map((name) => join(local, name, 'bin')),
   ];
-  return folders.map((folder) => join(folder, 'nvcc')).filter((path) => existsSync(path));
+  const own = process.env.NVCC ? [process.env.NVCC] : [];
+  return [...own, ...folders.map((folder) => join(folder, 'nvcc')).filter((path) => existsSync(path))];
 }
 
 /** "cuda" itself first: it is the one that the machine's owner chose. */

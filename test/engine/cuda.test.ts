@@ -21,7 +21,7 @@ beforeEach(() => {
   folder = scratchFolder();
   bin = join(folder, 'bin');
   mkdirSync(bin);
-  const { TFGEO_CUDA_LIBRARY: _, TFGEO_CUDA_TARGETS: __, ...environment } = before;
+  const { TFGEO_CUDA_LIBRARY: _, TFGEO_CUDA_TARGETS: __, NVCC: ___, ...environment } = before;
   process.env = { ...environment, PATH: `${bin}:/usr/bin:/bin` };
 });
 
@@ -146,7 +146,29 @@ describe('the CUDA library', () => {
     useNvcc(['sm_90']);
     execFileSync('mv', [join(bin, 'nvcc'), home]);
     process.env.CUDA_HOME = join(folder, 'home');
+    process.env.PATH = bin;
     expect(await findNvcc()).toMatchObject({ path: join(home, 'nvcc'), release: '12.4', knows: ['sm_90'] });
+  });
+});
+
+describe('the operators', () => {
+  it('are told where the CUDA library is, unless the user has named one', async () => {
+    const addon = findPart('addon', null).found!;
+    process.env.XDG_CACHE_HOME = folder;
+    useNvcc(['sm_90']);
+    const { path } = await buildCuda(() => {});
+    const code = `
+      const { nameCudaLibrary } = await import('./src/engine/load.ts');
+      nameCudaLibrary(${JSON.stringify(addon)});
+      console.log(process.env.TFGEO_CUDA_LIBRARY);`;
+    const named = (env: Record<string, string>) =>
+      execFileSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], {
+        cwd: packageRoot(),
+        env: { ...process.env, NODE_OPTIONS: '', ...env },
+        encoding: 'utf8',
+      }).trim();
+    expect(named({})).toBe(path);
+    expect(named({ TFGEO_CUDA_LIBRARY: '/somewhere/else.so' })).toBe('/somewhere/else.so');
   });
 });
 

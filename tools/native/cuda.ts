@@ -2,6 +2,8 @@
 // The CUDA kernels for tests: compiled by nvcc for the card at hand, or by the host's compiler for the CPU in its stead.
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { findNvcc } from '../../src/engine/cuda_build.js';
+import { architectureOf } from '../../src/engine/cuda_targets.js';
 import { gpuInfo } from '../../src/engine/hardware.js';
 import type { LibTensorFlow } from '../../src/engine/libtensorflow.js';
 import { packageRoot } from '../../src/engine/paths.js';
@@ -115,17 +117,14 @@ export async function findGpu(): Promise<Gpu> {
       EXIT_CODES.engine,
     );
   }
-  return { arch: `sm_${capability.replace('.', '')}`, nvcc: await findNvcc() };
-}
-
-async function findNvcc(): Promise<string> {
-  for (const nvcc of [process.env.NVCC, 'nvcc', '/usr/local/cuda/bin/nvcc']) {
-    if (nvcc && (await runCommand(nvcc, ['--version'])).status === 0) return nvcc;
+  const nvcc = await findNvcc();
+  if (nvcc === null) {
+    throw new UserError(
+      'there is no nvcc to compile the CUDA kernels; install CUDA 12.8 or newer, or set NVCC',
+      EXIT_CODES.engine,
+    );
   }
-  throw new UserError(
-    'there is no nvcc to compile the CUDA kernels; install CUDA 12.8 or newer, or set NVCC',
-    EXIT_CODES.engine,
-  );
+  return { arch: architectureOf(capability), nvcc: nvcc.path };
 }
 
 /** CUDA's folder with include/ and lib64/, from where nvcc itself finds it. */
