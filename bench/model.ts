@@ -17,13 +17,14 @@ for (const batchSize of BATCHES) {
   const batch = await task.batch(0, new Random(1));
   const prepared = performance.now() - began;
   const { input } = batch;
+  const inputs = task.inputs(batch);
   const parameters = [...task.parameters().values()];
   rows.push([
     `${batchSize} x ${input.height} x ${input.width}`,
     prepared,
     fastest(() => task.model.forward(input, input.wordMask).pred_boxes),
-    fastest(() => task.loss(batch).total),
-    fastest(() => Object.values(tf.variableGrads(() => task.loss(batch).total, parameters).grads)),
+    fastest(() => task.loss(inputs).total),
+    fastest(() => Object.values(tf.variableGrads(() => task.loss(inputs).total, parameters).grads)),
   ]);
   task.disposeBatch(batch);
   task.dispose();

@@ -37,4 +37,10 @@ export const ENGINE_OPTIONS: Record<string, Options> = {
     defaultDescription: '0',
     group: 'Machine:',
   },
+  eager: {
+    describe: 'Run operation by operation instead of compiled: slower, for finding faults',
+    type: 'boolean',
+    default: false,
+    group: 'Machine:',
+  },
 };

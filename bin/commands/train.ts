@@ -25,7 +25,7 @@ export const train: Command = {
       process.stdout.write(configToYaml(config));
       return EXIT_CODES.ok;
     }
-    await startEngine({ engine: config.engine, threads: config.threads });
+    await startEngine({ engine: config.engine, threads: config.threads, eager: config.eager });
     const result = await runTraining(config, { makeTask: buildGroundingTask });
     return result.interrupted ? EXIT_CODES.interrupted : EXIT_CODES.ok;
   },

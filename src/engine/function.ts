@@ -28,8 +28,19 @@ export interface CompileOptions {
   maxTraces?: number;
   /** Told of every trace. */
   onTrace?: (report: TraceReport) => void;
-  /** False calls the function as it is: for comparing, and for finding faults; default true. */
+  /** False calls the function as it is: for comparing, and for finding faults; default what `setCompiling` set. */
   enabled?: boolean;
+  /** Calls of one signature that run as they are before one is traced; default 0. */
+  warmup?: number;
+}
+
+let compiling = true;
+
+/** Whether functions are compiled that don't say so themselves (default true); returns what it was before. */
+export function setCompiling(on: boolean): boolean {
+  const before = compiling;
+  compiling = on;
+  return before;
 }
 
 /** A function that runs as one TensorFlow operation. */
@@ -82,6 +93,9 @@ function disposeAll(traces: Map<string, TracedFunction>): void {
   traces.clear();
 }
 
+/** Signatures whose calls are counted before they are traced. */
+const MOST_COUNTED = 64;
+
 interface TracedFunction {
   backend: NodeBackend;
   graph: TracedGraph;
@@ -91,6 +105,7 @@ class CompiledFunction<A extends unknown[], R> {
   readonly name: string;
   compiled = false;
   private readonly traces = new Map<string, TracedFunction>();
+  private readonly calls = new Map<string, number>();
   private readonly maxTraces: number;
   private lastKey: string | null = null;
   private count = 0;
@@ -114,11 +129,12 @@ class CompiledFunction<A extends unknown[], R> {
   }
 
   call(args: A): R {
-    const plain = this.options.enabled === false || tf.getBackend() !== TENSORFLOW_BACKEND;
+    const plain = !(this.options.enabled ?? compiling) || tf.getBackend() !== TENSORFLOW_BACKEND;
     // A compiled function inside another becomes part of it; a gradient needs the operations themselves.
     if (plain || isTracing() || tf.engine().state.gradientDepth > 0) return this.callPlain(args);
     const signature = signatureOf(args);
-    const known = this.traces.get(signature.key) ?? this.trace(signature, args);
+    const known =
+      this.traces.get(signature.key) ?? (this.isWarm(signature) ? this.trace(signature, args) : null);
     if (known === null) return this.callPlain(args);
     this.traces.delete(signature.key);
     this.traces.set(signature.key, known);
@@ -130,6 +146,16 @@ class CompiledFunction<A extends unknown[], R> {
   dispose(): void {
     disposeAll(this.traces);
     this.lastKey = null;
+  }
+
+  /** Whether a signature was called often enough to be traced; counts the call if not. */
+  private isWarm({ key }: Signature): boolean {
+    const calls = this.calls.get(key) ?? 0;
+    if (calls >= (this.options.warmup ?? 0)) return true;
+    this.calls.delete(key);
+    this.calls.set(key, calls + 1);
+    if (this.calls.size > MOST_COUNTED) this.calls.delete(this.calls.keys().next().value!);
+    return false;
   }
 
   private callPlain(args: A): R {

@@ -16,7 +16,7 @@ export { TF_DTYPE } from './binding.js';
 export { type DoctorReport, doctor, formatDoctor } from './doctor.js';
 export { fileHandler, registerFileHandlers } from './file_io.js';
 export { isTracing } from './function/trace.js';
-export { type Compiled, type CompileOptions, compile, type TraceReport } from './function.js';
+export { type Compiled, type CompileOptions, compile, setCompiling, type TraceReport } from './function.js';
 export type { CpuInfo, GpuInfo } from './hardware.js';
 export type { Attempt, Source } from './libtensorflow.js';
 export { opAttr } from './op_attr.js';

@@ -127,8 +127,10 @@ export function overrideKernels(): void {
     const original = tf.getGradient(kernelName);
     if (!original) throw new Error(`TensorFlow.js has no gradient for ${kernelName}`);
     const gradFunc: GradFunc = (dy, saved, attrs) => {
-      const own = tf.getBackend() === BACKEND && !Array.isArray(dy) ? gradient(dy, saved, attrs) : null;
-      return own ?? original.gradFunc(dy, saved, attrs);
+      // A gradient that is differentiated itself must consist of operations on the tape.
+      const { gradientDepth } = tf.engine().state;
+      const fits = tf.getBackend() === BACKEND && gradientDepth === 0 && !Array.isArray(dy);
+      return (fits ? gradient(dy, saved, attrs) : null) ?? original.gradFunc(dy, saved, attrs);
     };
     tf.unregisterGradient(kernelName);
     tf.registerGradient({ ...original, gradFunc });

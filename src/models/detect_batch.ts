@@ -23,10 +23,7 @@ export async function detectBatch(
 ): Promise<Detection[][]> {
   const batch = prepareBatch(images, captions, tokenizer, model.textEncoder.maxTokens, config.preprocess);
   try {
-    const output = tf.tidy(() => {
-      const { pred_logits, pred_boxes } = model.forward(batch, batch.wordMask);
-      return { pred_logits, pred_boxes };
-    });
+    const output = model.predict(batch, batch.wordMask);
     try {
       return await postprocess(model, output, batch, captions, images, threshold);
     } finally {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import { Random } from '../random.js';
+import { RandomSeeds, RandomStream } from '../ops/index.js';
 import type { Module } from './module.js';
 
 /** Shape with the batch first; null where it is not known before a tensor comes. */
@@ -13,7 +13,7 @@ export interface LayerCall {
   /** Whether `model.fit` is running. */
   training: boolean;
   /** Where stochastic parts draw from. */
-  random: Random;
+  random: RandomStream;
 }
 
 /** How a module is used as a layer of TensorFlow.js: one row per kind of layer. */
@@ -68,14 +68,14 @@ export function registerModuleLayer<M extends Module>(kind: LayerKind<M>): Modul
     static readonly className = kind.className;
     private readonly settings: LayerSettings;
     private readonly seed: number;
-    private readonly random: Random;
+    private readonly seeds: RandomSeeds;
     private built_: M | null;
 
     constructor(args: ModuleLayerArgs<M>) {
       super(args);
       this.settings = decodeSettings(args.settings ?? {});
       this.seed = args.seed ?? 0;
-      this.random = new Random(this.seed);
+      this.seeds = new RandomSeeds(this.seed);
       this.built_ = args.module ?? null;
     }
 
@@ -103,8 +103,10 @@ export function registerModuleLayer<M extends Module>(kind: LayerKind<M>): Modul
 
     override call(inputs: tf.Tensor | tf.Tensor[], kwargs: { training?: boolean }): tf.Tensor | tf.Tensor[] {
       const list = Array.isArray(inputs) ? inputs : [inputs];
-      const options = { training: kwargs.training === true, random: this.random };
-      return tf.tidy(() => kind.call(this.module, list, options));
+      return tf.tidy(() => {
+        const random = new RandomStream(this.seeds.next());
+        return kind.call(this.module, list, { training: kwargs.training === true, random });
+      });
     }
 
     override computeOutputShape(shape: LayerShape | LayerShape[]): LayerShape | LayerShape[] {

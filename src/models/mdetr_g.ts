@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import type { Random } from '../random.js';
+import { type Compiled, compile } from '../engine/index.js';
+import type { RandomStream } from '../ops/index.js';
 import type { Backbone } from './backbones/index.js';
 import { DeformableDecoder } from './deformable_decoder.js';
 import { DeformableEncoder, type LevelSequence, type TextSequence } from './deformable_encoder.js';
@@ -102,6 +103,17 @@ export class MdetrG extends Module {
   private readonly tokenHead: TokenSigmoidHead | null;
   private readonly softHead: SoftTokenHead | null;
   private readonly align: ContrastiveAlignHead | null;
+  private readonly predictor: Compiled<
+    [DetectorInput, WordMask],
+    Pick<MdetrGOutput, 'pred_logits' | 'pred_boxes'>
+  > = compile(
+    (input: DetectorInput, wordMask: WordMask) => {
+      const { pred_logits, pred_boxes } = this.forward(input, wordMask);
+      return { pred_logits, pred_boxes };
+    },
+    // A single picture is answered sooner without.
+    { name: 'prediction', warmup: 1 },
+  );
 
   constructor(
     readonly backbone: Backbone,
@@ -157,7 +169,7 @@ export class MdetrG extends Module {
     wordMask: WordMask,
     options: {
       training?: boolean;
-      random?: Random;
+      random?: RandomStream;
       denoising?: DenoisingQueries | null;
       labels?: LabelTexts | null;
       intermediates?: boolean;
@@ -206,12 +218,27 @@ export class MdetrG extends Module {
     };
   }
 
+  /**
+   * Logits and boxes of the last decoder layer, by a compiled function: what detecting needs.
+   * @param wordMask `[batch, tokens]`, 1 = a token that may be answered to
+   */
+  predict(input: DetectorInput, wordMask: WordMask): Pick<MdetrGOutput, 'pred_logits' | 'pred_boxes'> {
+    const { pixels, pixelMask, inputIds, textMask } = input;
+    return this.predictor({ pixels, pixelMask, inputIds, textMask }, wordMask);
+  }
+
+  override dispose(): void {
+    super.dispose();
+    this.predictor.dispose();
+  }
+
   /** Each label is read alone, so its vector does not depend on the caption. */
   private labelLogits(hidden: tf.Tensor3D, labels: LabelTexts): tf.Tensor3D {
     const [batch, rows, channels] = hidden.shape;
     const tokens = this.resizer.forward(this.textEncoder.encode(labels.ids, labels.mask));
     const weights = tf.expandDims(labels.wordMask, 2);
-    const vectors = tf.div(tf.sum(tf.mul(tokens, weights), 1), tf.sum(weights, 1)); // [labels, C]
+    // A label without words is padding.
+    const vectors = tf.div(tf.sum(tf.mul(tokens, weights), 1), tf.maximum(tf.sum(weights, 1), 1)); // [labels, C]
     const logits = this.labelHead!.forward(
       hidden.reshape([1, batch * rows, channels]),
       tf.expandDims(vectors, 0),

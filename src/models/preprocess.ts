@@ -83,7 +83,8 @@ function paddingMask(images: readonly RgbImage[], width: number, height: number)
 }
 
 /**
- * Captions to ids and masks, padded to the longest (rounded up to a multiple of 8, so that few shapes occur).
+ * Captions to ids and masks, padded to the longest (rounded up to a multiple, so that few shapes occur).
+ * @param multiple of tokens; training takes a larger one, because it compiles a step for each
  * @param maxTokens what the text encoder takes, special tokens included
  * @throws UserError for an empty caption, and for one that is longer than the encoder takes: nothing is cut silently
  */
@@ -91,10 +92,11 @@ export function batchText(
   captions: readonly string[],
   tokenizer: Tokenizer,
   maxTokens: number,
+  multiple = 8,
 ): Pick<PreparedBatch, 'inputIds' | 'textMask' | 'wordMask' | 'encodings'> {
   const encodings = captions.map((caption) => encodePrompt(caption, tokenizer, { maxTokens }));
   const longest = Math.max(...encodings.map((encoding) => encoding.ids.length));
-  const length = Math.min(Math.ceil(longest / 8) * 8, maxTokens);
+  const length = Math.min(Math.ceil(longest / multiple) * multiple, maxTokens);
   const ids = new Int32Array(captions.length * length).fill(tokenizer.padding.id);
   const mask = new Float32Array(captions.length * length);
   const words = new Float32Array(captions.length * length);
@@ -114,15 +116,36 @@ export function batchText(
   };
 }
 
-/** Pictures and captions, one for one, to a batch. */
+/** The same texts with empty ones after them, `count` in all; takes over the tensors. */
+export function padTexts(
+  texts: Pick<PreparedBatch, 'inputIds' | 'textMask' | 'wordMask'>,
+  count: number,
+  padId: number,
+): Pick<PreparedBatch, 'inputIds' | 'textMask' | 'wordMask'> {
+  const { inputIds, textMask, wordMask } = texts;
+  const after: [[number, number], [number, number]] = [
+    [0, count - inputIds.shape[0]],
+    [0, 0],
+  ];
+  const padded = {
+    inputIds: tf.pad(inputIds, after, padId),
+    textMask: tf.pad(textMask, after),
+    wordMask: tf.pad(wordMask, after),
+  };
+  tf.dispose([inputIds, textMask, wordMask]);
+  return padded;
+}
+
+/** Pictures and captions, one for one, to a batch. @param textMultiple see `batchText` */
 export function prepareBatch(
   images: readonly RgbImage[],
   captions: readonly string[],
   tokenizer: Tokenizer,
   maxTokens: number,
   config: PreprocessConfig,
+  textMultiple = 8,
 ): PreparedBatch {
-  const text = batchText(captions, tokenizer, maxTokens);
+  const text = batchText(captions, tokenizer, maxTokens, textMultiple);
   const { pixels, mask } = batchPixels(images, config);
   return { pixels, pixelMask: mask, ...text, width: pixels.shape[2], height: pixels.shape[1] };
 }

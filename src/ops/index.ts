@@ -20,6 +20,14 @@ export type { MsDeformAttnOptions } from './ms_deform_attn_check.js';
 export { msDeformAttnPlain, type SpatialShapes } from './ms_deform_attn_plain.js';
 export { locateSamples, msDeformAttnRaw, weighSamples } from './ms_deform_attn_raw.js';
 export { detach, noGrad } from './no_grad.js';
+export {
+  RandomSeeds,
+  type RandomSeedsState,
+  RandomStream,
+  seedTensor,
+  statelessRandomNormal,
+  statelessRandomUniform,
+} from './random.js';
 export type { OpOptions, OpPath } from './registry.js';
 export { setDefaultOpPath } from './registry.js';
 

@@ -8,7 +8,8 @@ import type { FlatStore, NamedValue } from './flat_store.js';
  * `average = decay * average + (1 - decay) * parameter` after every step, from a copy of the first parameters.
  */
 export class Ema {
-  private readonly slot: string;
+  /** Name of the averages in the store. */
+  readonly slot: string;
   private swapped = false;
 
   /** `store` is the optimizer's (`AdamW.store`). Several averages of different decay can live side by side. */
@@ -25,11 +26,9 @@ export class Ema {
     this.expectSwapped(false, 'update');
     const { store, slot } = this;
     for (const bucket of store.buckets) {
-      store.setSlot(bucket, slot, () => {
-        const average = store.slot(bucket, slot);
-        const change = tf.sub(store.slot(bucket, 'param'), average);
-        return tf.add(average, tf.mul(change, 1 - decay));
-      });
+      store.setSlot(bucket, slot, () =>
+        moved(store.slot(bucket, slot), store.slot(bucket, 'param'), 1 - decay),
+      );
     }
   }
 
@@ -66,6 +65,11 @@ export class Ema {
     if (this.swapped === expected) return;
     throw new Error(`[Ema.${method}] expected the parameters to be in place but the averages are`);
   }
+}
+
+/** Averages after a step. @param share of the way to the parameters, 1 less the decay */
+export function moved(average: tf.Tensor1D, param: tf.Tensor1D, share: number | tf.Scalar): tf.Tensor1D {
+  return tf.add(average, tf.mul(tf.sub(param, average), share));
 }
 
 /**

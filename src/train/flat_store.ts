@@ -34,6 +34,8 @@ const BUCKET_VALUES = 1 << 20;
  */
 export class FlatStore {
   readonly buckets: Bucket[] = [];
+  /** Changes whenever other members lie in the buckets. */
+  layout = 0;
   private readonly slotInit = new Map<string, (bucket: Bucket) => tf.Tensor1D>();
 
   constructor(
@@ -82,6 +84,35 @@ export class FlatStore {
     bucket.slots.set(name, next);
   }
 
+  /** The vectors of every bucket by slot, `param` up to date: what a step starts from. */
+  slots(): Record<string, tf.Tensor1D>[] {
+    return this.buckets.map((bucket) => {
+      this.refresh(bucket);
+      return Object.fromEntries(bucket.slots);
+    });
+  }
+
+  /**
+   * Replaces the vectors of a bucket by those a step gave, which now belong to the store, and writes the parameters.
+   * @param values the new parameters one by one, in the variables' shapes
+   */
+  commit(
+    bucket: Bucket,
+    slots: Readonly<Record<string, tf.Tensor1D>>,
+    values: readonly tf.Tensor[] | null,
+  ): void {
+    for (const [name, vector] of Object.entries(slots)) {
+      if (bucket.slots.get(name) === vector) continue;
+      bucket.slots.get(name)?.dispose();
+      bucket.slots.set(name, tf.keep(vector));
+    }
+    if (!values) return;
+    values.forEach((value, i) => {
+      bucket.variables[i]!.assign(value);
+    });
+    bucket.written = storages(bucket);
+  }
+
   /** Writes slot `name` into the variables. After another slot than `param`, `restore` must follow. */
   scatter(bucket: Bucket, name = 'param'): void {
     tf.tidy(() => {
@@ -119,6 +150,7 @@ export class FlatStore {
     }) as [Bucket, Bucket];
     for (const vector of bucket.slots.values()) vector.dispose();
     this.buckets.splice(this.buckets.indexOf(bucket), 1, first, second);
+    this.layout++;
     return [first, second];
   }
 
@@ -186,6 +218,7 @@ export class FlatStore {
       formed.set(key, [...(formed.get(key) ?? []), member]);
     }
     this.dispose();
+    this.layout++;
     const ordered = [...formed.values()].sort((a, b) => a[0]!.bucket - b[0]!.bucket);
     this.buckets.splice(
       0,
@@ -227,7 +260,8 @@ function joinVectors(vectors: tf.Tensor1D[]): tf.Tensor1D {
   return vectors.length === 1 ? tf.clone(vectors[0]!) : tf.concat1d(vectors);
 }
 
-function unflatten(vector: tf.Tensor1D, bucket: Bucket): tf.Tensor[] {
+/** The values of a vector one by one, in the variables' shapes. */
+export function unflatten(vector: tf.Tensor1D, bucket: Bucket): tf.Tensor[] {
   const pieces = bucket.variables.length === 1 ? [vector] : tf.split<tf.Tensor1D>(vector, sizes(bucket), 0);
   return pieces.map((piece, i) => tf.reshape(piece, bucket.variables[i]!.shape));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { EXIT_CODES, UserError } from '../errors.js';
-import { type Bucket, FlatStore, flatten, type NamedValue } from './flat_store.js';
+import { type Bucket, FlatStore, flatten, type NamedValue, unflatten } from './flat_store.js';
 
 /** Which parameters a group takes. Every condition given must hold; no condition takes all. */
 export interface GroupMatcher {
@@ -38,6 +38,19 @@ export interface AdamWOptions {
 
 /** Learning-rate factor of a step: one for all groups, or by group name. */
 export type LrFactor = number | ((group: string) => number);
+
+/** Vectors of one bucket by slot: `param`, `exp_avg`, `exp_avg_sq`, averages. */
+export type Slots = Readonly<Record<string, tf.Tensor1D>>;
+
+/** What the update of one bucket depends on beside its vectors, worked out in double precision. */
+export interface UpdateNumbers<N = number> {
+  /** Parameters are first multiplied with this. */
+  decay: N;
+  /** Added to the root of the second moments, bias correction included. */
+  epsilon: N;
+  /** Learning rate, bias corrections included. */
+  rate: N;
+}
 
 /** Gradients that have been gathered but not yet applied, so that a bad norm can still be refused. */
 export interface PendingStep {
@@ -86,13 +99,11 @@ export class AdamW {
 
   /** Gathers gradients by parameter name; a missing name means "no gradient". Frees nothing of its argument. */
   gather(gradients: ReadonlyMap<string, tf.Tensor>): PendingStep {
+    this.arrange(gradients);
     const gathered = new Map<Bucket, tf.Tensor1D>();
-    for (const bucket of [...this.store.buckets]) {
-      const active = bucket.names.map((name) => gradients.has(name));
-      if (!active.includes(true)) continue;
-      const whole = active.includes(false) ? this.store.split(bucket, active)[0] : bucket;
-      const tensors = whole.names.map((name) => gradients.get(name)!);
-      gathered.set(whole, tf.keep(tf.tidy(() => flatten(tensors))));
+    for (const bucket of this.store.buckets) {
+      const vector = this.flatGradient(bucket, gradients);
+      if (vector) gathered.set(bucket, tf.keep(vector));
     }
     const gradNorm = tf.keep(tf.tidy(() => globalNorm([...gathered.values()])));
     const dispose = () => {
@@ -104,12 +115,84 @@ export class AdamW {
       gradNorm,
       dispose,
       apply: (factor = 1) => {
-        const clip = this.clipFactor(gradNorm);
-        for (const [bucket, gradient] of gathered) this.update(bucket, gradient, clip, factor);
-        clip?.dispose();
+        for (const [bucket, gradient] of gathered) {
+          const numbers = this.numbers(bucket, factor);
+          const slots = Object.fromEntries(
+            this.slotNames().map((name) => [name, this.store.slot(bucket, name)]),
+          );
+          const { next, values } = tf.tidy(() => {
+            const updated = this.updated(slots, this.clipped(gradient, gradNorm), numbers);
+            return {
+              next: updated as Record<string, tf.Tensor1D>,
+              values: unflatten(updated.param!, bucket),
+            };
+          });
+          this.store.commit(bucket, next, values);
+          tf.dispose(values);
+          bucket.steps++;
+        }
         dispose();
       },
     };
+  }
+
+  /** Whether some bucket has both members with and members without a gradient. */
+  isArrangedFor(gradients: ReadonlyMap<string, unknown>): boolean {
+    return this.store.buckets.every(({ names }) => {
+      const active = names.filter((name) => gradients.has(name)).length;
+      return active === 0 || active === names.length;
+    });
+  }
+
+  /** Divides buckets until `isArrangedFor` holds. */
+  arrange(gradients: ReadonlyMap<string, unknown>): void {
+    for (const bucket of [...this.store.buckets]) {
+      const active = bucket.names.map((name) => gradients.has(name));
+      if (active.includes(true) && active.includes(false)) this.store.split(bucket, active);
+    }
+  }
+
+  /** The gradients of a bucket as one vector; null where it has none. */
+  flatGradient({ names }: Bucket, gradients: ReadonlyMap<string, tf.Tensor>): tf.Tensor1D | null {
+    if (!gradients.has(names[0]!)) return null;
+    return tf.tidy(() => flatten(names.map((name) => gradients.get(name)!)));
+  }
+
+  /** The gradient scaled down where the norm of all is too large. @param norm of all gradients together */
+  clipped(gradient: tf.Tensor1D, norm: tf.Scalar): tf.Tensor1D {
+    if (this.clipNorm <= 0) return gradient;
+    return tf.mul(gradient, tf.minimum(tf.div(this.clipNorm, tf.add(norm, 1e-6)), 1));
+  }
+
+  /** The numbers of the next step of a bucket. */
+  numbers(bucket: Bucket, factor: LrFactor = 1): UpdateNumbers {
+    const [beta1, beta2] = this.betas;
+    const lr = this.groupLr(bucket.group, factor);
+    const steps = bucket.steps + 1;
+    const correction2 = Math.sqrt(1 - beta2 ** steps);
+    return {
+      decay: 1 - lr * this.groups[bucket.group]!.weightDecay,
+      epsilon: this.eps * correction2,
+      rate: (lr * correction2) / (1 - beta1 ** steps),
+    };
+  }
+
+  /** Parameters and moments after a step: pure, so that it can be part of a compiled function. */
+  updated(
+    slots: Slots,
+    gradient: tf.Tensor1D,
+    { decay, epsilon, rate }: UpdateNumbers<number | tf.Scalar>,
+  ): Slots {
+    const [beta1, beta2] = this.betas;
+    const first = tf.add(tf.mul(slots.exp_avg!, beta1), tf.mul(gradient, 1 - beta1)) as tf.Tensor1D;
+    const second = tf.add(
+      tf.mul(slots.exp_avg_sq!, beta2),
+      tf.mul(tf.square(gradient), 1 - beta2),
+    ) as tf.Tensor1D;
+    // m / correction1 / (sqrt(v) / correction2 + eps), with the corrections moved into the numbers.
+    const step = tf.mul(tf.div(first, tf.add(tf.sqrt(second), epsilon)), rate);
+    const param = tf.sub(tf.mul(slots.param!, decay), step) as tf.Tensor1D;
+    return { param, exp_avg: first, exp_avg_sq: second };
   }
 
   /** One whole step: `gather` and `apply`. */
@@ -171,36 +254,8 @@ export class AdamW {
     this.store.dispose();
   }
 
-  private update(bucket: Bucket, gradient: tf.Tensor1D, clip: tf.Scalar | null, factor: LrFactor): void {
-    const [beta1, beta2] = this.betas;
-    const lr = this.groupLr(bucket.group, factor);
-    const decay = 1 - lr * this.groups[bucket.group]!.weightDecay;
-    bucket.steps++;
-    const correction1 = 1 - beta1 ** bucket.steps;
-    const correction2 = Math.sqrt(1 - beta2 ** bucket.steps);
-    const store = this.store;
-    tf.tidy(() => {
-      const g = clip ? tf.mul(gradient, clip) : gradient;
-      store.setSlot(bucket, 'exp_avg', () =>
-        tf.add(tf.mul(store.slot(bucket, 'exp_avg'), beta1), tf.mul(g, 1 - beta1)),
-      );
-      store.setSlot(bucket, 'exp_avg_sq', () =>
-        tf.add(tf.mul(store.slot(bucket, 'exp_avg_sq'), beta2), tf.mul(tf.square(g), 1 - beta2)),
-      );
-      store.setSlot(bucket, 'param', () => {
-        // m / correction1 / (sqrt(v) / correction2 + eps), with the corrections moved into the scalars.
-        const root = tf.add(tf.sqrt(store.slot(bucket, 'exp_avg_sq')), this.eps * correction2);
-        const step = tf.mul(tf.div(store.slot(bucket, 'exp_avg'), root), (lr * correction2) / correction1);
-        const param = store.slot(bucket, 'param');
-        return tf.sub(decay === 1 ? param : tf.mul(param, decay), step);
-      });
-    });
-    store.scatter(bucket);
-  }
-
-  private clipFactor(norm: tf.Scalar): tf.Scalar | null {
-    if (this.clipNorm <= 0) return null;
-    return tf.keep(tf.tidy(() => tf.minimum(tf.div(this.clipNorm, tf.add(norm, 1e-6)), 1)));
+  private slotNames(): string[] {
+    return ['param', ...MOMENTS];
   }
 
   private groupLr(group: number, factor: LrFactor): number {
@@ -225,7 +280,7 @@ export function matches(match: GroupMatcher, name: string, rank: number): boolea
 }
 
 /** Euclidean norm of several vectors taken as one; 0 for none. */
-function globalNorm(vectors: tf.Tensor1D[]): tf.Scalar {
+export function globalNorm(vectors: tf.Tensor1D[]): tf.Scalar {
   if (vectors.length === 0) return tf.scalar(0);
   return tf.sqrt(tf.addN(vectors.map((vector) => tf.sum(tf.square(vector)) as tf.Scalar)));
 }

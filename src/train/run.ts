@@ -4,14 +4,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import { type BestResult, loadCheckpoint, loadWeights } from './checkpoint.js';
 import type { RunConfig } from './config/schema.js';
-import { Ema, warmDecay } from './ema.js';
+import { Ema } from './ema.js';
 import { defaultGroups } from './groups.js';
 import { type Interrupt, watchInterrupt } from './interrupt.js';
 import { type Output, RunLog, type TrainRecord } from './log.js';
 import { AdamW } from './optimizer.js';
 import { BatchFeed } from './run/batch_feed.js';
 import { Session } from './run/session.js';
-import { type StepResult, takeStep } from './run/step.js';
+import { Stepper, type StepResult } from './run/step.js';
 import { changedKeys, describeRun, prepareRunFolder } from './run_folder.js';
 import type { Figures, TrainTask } from './task.js';
 import { collectVersions } from './versions.js';
@@ -124,7 +124,12 @@ export async function runTraining(config: RunConfig, options: RunOptions): Promi
 
 /** Steps until the end, or until `asked` says stop; true in that case. */
 async function trainLoop(session: Session, asked: () => boolean): Promise<boolean> {
-  const { task, config, ema, log, total } = session.parts;
+  const { task, config, log, total } = session.parts;
+  const stepper = new Stepper(session.parts, !config.eager, ({ count, reason, milliseconds }) => {
+    const seconds = (milliseconds / 1000).toFixed(1);
+    const text = `compiled the training step in ${seconds} s (${count === 1 ? 'first step' : reason})`;
+    log.event(session.step, 'compiled', text, { count });
+  });
   const feed = new BatchFeed(task, config.seed, total);
   let lap = { at: performance.now(), step: session.step };
   try {
@@ -135,11 +140,10 @@ async function trainLoop(session: Session, asked: () => boolean): Promise<boolea
       const logged = done % config.logEvery === 0 || done === total;
       let result: StepResult;
       try {
-        result = takeStep(session.parts, session.step, batch, logged);
+        result = stepper.take(session.step, batch, logged);
       } finally {
         task.disposeBatch(batch);
       }
-      ema?.update(config.emaWarmup ? warmDecay(config.ema, session.step) : config.ema);
       session.step = done;
       await feed.settle();
       const now = performance.now();
@@ -154,6 +158,7 @@ async function trainLoop(session: Session, asked: () => boolean): Promise<boolea
     }
     return false;
   } finally {
+    stepper.dispose();
     await feed.close();
   }
 }

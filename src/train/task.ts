@@ -22,7 +22,7 @@ export type Figures = Record<string, number>;
  * dropout masks) therefore belongs to the batch, and a pass through the data is ordered by `(seed, epoch)`, see
  * `DataOrder`.
  */
-export interface TrainTask<B = unknown> {
+export interface TrainTask<B = unknown, I = unknown> {
   /** The whole model; its parameters and buffers make `model.safetensors`. */
   readonly model: Module;
 
@@ -41,8 +41,17 @@ export interface TrainTask<B = unknown> {
   /** Prepares batch number `step`, counted from 0. A pure function of `step` and `random`. */
   batch(step: number, random: Random): Promise<B>;
 
-  /** Runs inside `tf.variableGrads`: pure tensor work, no reading back of values, nothing drawn at random. */
-  loss(batch: B): TaskLoss;
+  /**
+   * What the loss is computed from: tensors of the batch, in arrays and plain objects. Few combinations of shapes should
+   * occur, because the step is compiled once for each.
+   */
+  inputs(batch: B): I;
+
+  /**
+   * Runs inside `tf.variableGrads`, as part of a compiled function: pure tensor work, no reading back of values, nothing
+   * drawn at random but from seeds among the inputs.
+   */
+  loss(inputs: I): TaskLoss;
 
   /** Names of the samples in a batch, for the message when a loss is not finite. */
   sampleIds(batch: B): string[];

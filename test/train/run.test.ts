@@ -125,6 +125,20 @@ describe('runTraining', () => {
     expect(rest.best).toEqual(straight.best);
   });
 
+  it('runs compiled, and says so, or operation by operation to the same losses', async () => {
+    const compiled = await train(toyConfig());
+    const eager = await train(toyConfig({ eager: true }));
+    losses(compiled.run).forEach(([step, loss], i) => {
+      const [otherStep, otherLoss] = losses(eager.run)[i]!;
+      expect(step).toBe(otherStep);
+      expect(loss).toBeCloseTo(otherLoss!, 5);
+    });
+    const said = (run: string) =>
+      readRecords(run).filter((record) => record.kind === 'event' && record.event === 'compiled').length;
+    expect(said(compiled.run)).toBeGreaterThanOrEqual(1);
+    expect(said(eager.run)).toBe(0);
+  });
+
   it('may go on for longer, with the configuration of the checkpoint', async () => {
     const { run } = await train(toyConfig({ schedule: 'constant' }));
     const config = await resolveConfig({ flags: { resume: run, steps: '12' } });

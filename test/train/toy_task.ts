@@ -61,7 +61,11 @@ export class ToyTask implements TrainTask<ToyBatch> {
     return { ids, x: tf.tensor2d(rows), y: tf.tensor2d(y) };
   }
 
-  loss({ x, y }: ToyBatch) {
+  inputs({ x, y }: ToyBatch) {
+    return { x, y };
+  }
+
+  loss({ x, y }: Pick<ToyBatch, 'x' | 'y'>) {
     const error = tf.sub(this.model.forward(x), y);
     const square = tf.mean(tf.square(error)) as tf.Scalar;
     const absolute = tf.mean(tf.abs(error)) as tf.Scalar;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as tf from '@tensorflow/tfjs';
-import type { Random } from '../../random.js';
+import type { RandomStream } from '../../ops/index.js';
 import { Module } from '../module.js';
 
 /** What every backbone gives: maps from fine to coarse. */
@@ -17,7 +17,7 @@ export interface ForwardOptions {
   /** Training mode: stochastic depth acts (default false). */
   training?: boolean;
   /** Where training mode draws from. Needed when there is something to draw. */
-  random?: Random;
+  random?: RandomStream;
   /**
    * Receives values inside the network by name. They are not tidied away before the caller's own `tf.tidy` ends.
    * Names are listed with each backbone.

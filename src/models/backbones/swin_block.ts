@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { gelu, layerNorm } from '../../ops/index.js';
 import type { InitSpec } from '../init.js';
 import { LayerNorm, Linear } from '../layers/basic.js';
+import { keptScale } from '../layers/dropout.js';
 import { linearRows, relu } from '../layers/fused.js';
 import { Module } from '../module.js';
 import type { ForwardOptions } from './backbone.js';
@@ -150,13 +151,12 @@ export class SwinBlock extends Module {
     const { dropPath } = this.options;
     if (!training || dropPath === 0) return branch;
     if (!random)
-      throw new Error('[SwinBlock] expected a Random for stochastic depth in training but received none');
-    const tokens = grid.height * grid.width;
-    const scale = new Float32Array(grid.batch * tokens);
-    for (let b = 0; b < grid.batch; b++) {
-      if (!random.chance(dropPath)) scale.fill(1 / (1 - dropPath), b * tokens, (b + 1) * tokens);
-    }
-    return tf.mul(branch, tf.tensor2d(scale, [scale.length, 1]));
+      throw new Error(
+        '[SwinBlock] expected a RandomStream for stochastic depth in training but received none',
+      );
+    const scale = keptScale([grid.batch, 1, 1], dropPath, random);
+    const pictures = branch.reshape([grid.batch, grid.height * grid.width, branch.shape[1]]);
+    return tf.mul(pictures, scale).reshape(branch.shape);
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import type { Random } from '../../random.js';
+import { noGrad, type RandomStream } from '../../ops/index.js';
 
 /**
  * `x` with a share `rate` of its values set to 0 and the others scaled up so that the mean stays.
@@ -8,13 +8,20 @@ import type { Random } from '../../random.js';
  *
  * @param random draws the mask; null (evaluation) leaves `x` as it is
  */
-export function dropout<T extends tf.Tensor>(x: T, rate: number, random: Random | null): T {
+export function dropout<T extends tf.Tensor>(x: T, rate: number, random: RandomStream | null): T {
   if (!(rate >= 0 && rate < 1)) {
     throw new RangeError(`[dropout] expected a rate in [0, 1) but received ${rate}`);
   }
   if (random === null || rate === 0) return x;
-  const limit = rate * 2 ** 32;
-  const kept = 1 / (1 - rate);
-  const mask = Float32Array.from({ length: x.size }, () => (random.uint32() < limit ? 0 : kept));
-  return tf.mul(x, tf.tensor(mask, x.shape)) as T;
+  return tf.mul(x, keptScale(x.shape, rate, random)) as T;
+}
+
+/** 0 with probability `rate`, else `1 / (1 - rate)`; a constant to the gradient. */
+export function keptScale(shape: readonly number[], rate: number, random: RandomStream): tf.Tensor {
+  return noGrad(() =>
+    tf.tidy(() => {
+      const kept = tf.cast(tf.greaterEqual(random.uniform(shape), rate), 'float32');
+      return tf.mul(kept, 1 / (1 - rate));
+    }),
+  );
 }

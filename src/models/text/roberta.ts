@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import type { Random } from '../../random.js';
+import type { RandomStream } from '../../ops/index.js';
 import { MASKED } from '../layers/attention.js';
 import { Embedding, gelu, LayerNorm, Linear, linear } from '../layers/basic.js';
 import { dropout } from '../layers/dropout.js';
@@ -121,7 +121,7 @@ class RobertaEmbeddings extends Module {
   }
 
   /** @returns `[batch, tokens, C]` */
-  forward(ids: tf.Tensor2D, random: Random | null): tf.Tensor3D {
+  forward(ids: tf.Tensor2D, random: RandomStream | null): tf.Tensor3D {
     const positions = positionIds(ids, this.padId);
     const looked = tf.add(this.words.forward(ids), this.positions.forward(positions));
     // Padding has the same place in both tables, and its rows are not learned (PyTorch's padding_idx).
@@ -177,7 +177,7 @@ class RobertaLayer extends Module {
   }
 
   /** @param x `[batch, tokens, C]` @param bias added to the scores, broadcast to `[batch, heads, tokens, tokens]` */
-  forward(x: tf.Tensor3D, bias: tf.Tensor4D | null, random: Random | null): tf.Tensor3D {
+  forward(x: tf.Tensor3D, bias: tf.Tensor4D | null, random: RandomStream | null): tf.Tensor3D {
     const drop = (y: tf.Tensor) => dropout(y, this.config.hidden_dropout_prob, random);
     const attention = drop(this.attended.forward(this.attend(x, bias, random)));
     const y = this.attendedNorm.forward(tf.add(x, attention));
@@ -186,7 +186,7 @@ class RobertaLayer extends Module {
   }
 
   /** Multi-head attention; query, key and value in one product. */
-  private attend(x: tf.Tensor3D, bias: tf.Tensor4D | null, random: Random | null): tf.Tensor {
+  private attend(x: tf.Tensor3D, bias: tf.Tensor4D | null, random: RandomStream | null): tf.Tensor {
     const [batch, tokens, channels] = x.shape;
     const { num_attention_heads: heads, attention_probs_dropout_prob: rate } = this.config;
     const dim = channels / heads;

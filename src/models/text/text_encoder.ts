@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as tf from '@tensorflow/tfjs';
-import type { Random } from '../../random.js';
+import type { RandomStream } from '../../ops/index.js';
 import type { Module } from '../module.js';
 
 export interface TextEncoderOptions {
   /** Whether this is a training step. It changes nothing unless `random` is given too. */
   training?: boolean;
   /** Draws the dropout masks of a training step; without it nothing is dropped. */
-  random?: Random | null;
+  random?: RandomStream | null;
 }
 
 /** What a text encoder makes of a batch. */

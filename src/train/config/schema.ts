@@ -267,6 +267,11 @@ export const CONFIG_SCHEMA = {
     group: MACHINE,
     help: 'Threads to compute with; 0 = all cores',
   }),
+  eager: boolean({
+    default: false,
+    group: MACHINE,
+    help: 'Run operation by operation instead of compiled: slower, for finding faults',
+  }),
 } as const satisfies Record<string, Field<unknown>>;
 
 export type ConfigKey = keyof typeof CONFIG_SCHEMA;

@@ -9,6 +9,7 @@ import type { GroundedObject, Sample } from '../data/types.js';
 import { type DenoisingOptions, groupBias, isNear, noiseBoxes } from './denoising.js';
 import { assignDense } from './dense_targets.js';
 import { type LabelTargets, labelTargets } from './label_targets.js';
+import { paddedCount } from './padding.js';
 
 /** What image tokens should propose: `[batch, S, tokens]`, `[batch, S, 4]`, `[batch, S]`. */
 export interface RowTargets {
@@ -43,6 +44,9 @@ export interface TargetOptions {
   denoising: DenoisingOptions | null;
 }
 
+/** Places for objects at least. */
+const LEAST_OBJECTS = 8;
+
 /** Stands where there is no box: harmless to every box loss. */
 export const EMPTY_BOX = [0.5, 0.5, 0.1, 0.1] as const;
 
@@ -55,7 +59,7 @@ export function buildTargets(
 ): GroundingTargets {
   const tokens = prepared.inputIds.shape[1];
   const items = samples.map((sample, i) => describe(sample, prepared.encodings[i]!, tokens));
-  const slots = roundUp(Math.max(1, ...items.map((item) => item.boxes.length / 4)), 4);
+  const slots = paddedCount(Math.max(...items.map((item) => item.boxes.length / 4)), LEAST_OBJECTS);
   const assigned = items.map(
     (item) => assignDense(item.boxes, options.spatialShapes, options.denseTokens).object,
   );
@@ -108,7 +112,7 @@ function describe(sample: Sample, encoding: Encoding, tokens: number): Item {
 }
 
 function referredTargets(items: Item[], tokens: number): PaddedTargets {
-  const count = roundUp(Math.max(1, ...items.map((item) => item.referred.length)), 4);
+  const count = paddedCount(Math.max(...items.map((item) => item.referred.length)), LEAST_OBJECTS);
   const boxes = new Float32Array(items.length * count * 4);
   const mask = new Float32Array(items.length * count);
   const positive = new Float32Array(items.length * count * tokens);
@@ -191,8 +195,4 @@ function denoisingTargets(
       bias: tf.tensor4d(groupBias(queries, slots, groups), [1, 1, total, total]),
     },
   };
-}
-
-function roundUp(n: number, multiple: number): number {
-  return Math.ceil(n / multiple) * multiple;
 }

@@ -81,8 +81,9 @@ export function groundingLoss(
 }
 
 /** Which words hold of the object at an image token; tokens without one are left out. */
-function labelLoss(logits: tf.Tensor3D, { truth, rowMask }: LabelTargets): tf.Scalar {
-  const focal = tf.mul(sigmoidFocal(logits, truth), tf.expandDims(rowMask, 2));
+function labelLoss(logits: tf.Tensor3D, { truth, rowMask, mask }: LabelTargets): tf.Scalar {
+  const counted = noGrad(() => tf.mul(tf.expandDims(rowMask, 2), mask));
+  const focal = tf.mul(sigmoidFocal(logits, truth), counted);
   return tf.div(tf.sum(focal), tf.maximum(tf.sum(truth), 1)) as tf.Scalar;
 }
 

@@ -23,8 +23,11 @@ export type LossSettings = Pick<
 /** What a head learns from: the targets it needs, and the loss on them. */
 export interface GroundingLosses {
   targets: Pick<TargetOptions, 'denseTokens' | 'denoising'>;
-  compute(output: MdetrGOutput, targets: GroundingTargets, input: PreparedBatch): TaskLoss;
+  compute(output: MdetrGOutput, targets: GroundingTargets, input: LossInput): TaskLoss;
 }
+
+/** The tensors of a prepared batch. */
+export type LossInput = Pick<PreparedBatch, 'pixels' | 'pixelMask' | 'inputIds' | 'textMask' | 'wordMask'>;
 
 /** The losses of each head. */
 const LOSSES: Readonly<Record<HeadKind, (settings: LossSettings) => GroundingLosses>> = {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs';
 import { iouXyxy } from '../../geo/index.js';
 import type { ModelConfig } from '../../models/config.js';
 import { detectBatch } from '../../models/detect_batch.js';
@@ -9,13 +9,14 @@ import type { MdetrG } from '../../models/mdetr_g.js';
 import { disposeBatch, type PreparedBatch, prepareBatch } from '../../models/preprocess.js';
 import type { Tokenizer } from '../../models/text/index.js';
 import type { Detection } from '../../models/types.js';
-import { Random } from '../../random.js';
+import { RandomStream, seedTensor } from '../../ops/index.js';
+import type { Random } from '../../random.js';
 import { drawOverlay } from '../../viz/overlay.js';
 import type { Dataset, Sample } from '../data/types.js';
 import { evaluateGrounded, type GroundedFigures, type GroundedSample } from '../evaluators/phrases.js';
 import type { Figures, TaskLoss, TrainTask } from '../task.js';
 import { buildTargets, disposeTargets, type GroundingTargets } from './batch.js';
-import type { GroundingLosses } from './losses.js';
+import type { GroundingLosses, LossInput } from './losses.js';
 
 /** A training set and how often it is drawn from, relative to the others. */
 export interface WeightedDataset {
@@ -40,8 +41,15 @@ export interface GroundingBatch {
   samples: Sample[];
   input: PreparedBatch;
   targets: GroundingTargets;
-  /** Decides what is dropped in the step, where the model drops anything. */
-  dropoutSeed: number;
+  /** int32 `[2]`: decides what is dropped in the step, where the model drops anything. */
+  seed: tf.Tensor1D;
+}
+
+/** The tensors of a batch that the loss depends on. */
+export interface GroundingInputs {
+  input: LossInput;
+  targets: GroundingTargets;
+  seed: tf.Tensor1D;
 }
 
 /** Figures for the model's own sentences, and for the same pictures with another picture's sentence. */
@@ -52,6 +60,8 @@ export interface GroundingEvaluation {
   ceiling: GroundedFigures;
 }
 
+/** Tokens of a batch's captions are a multiple of this. */
+const TEXT_MULTIPLE = 16;
 /** Pictures evaluated at once. */
 const EVALUATION_BATCH = 8;
 /** Pictures drawn by `samples`. */
@@ -83,7 +93,7 @@ function rankedByOverlap(sample: GroundedSample): GroundedSample {
 }
 
 /** Training of a text-conditioned detector on pictures with sentences. */
-export class GroundingTask implements TrainTask<GroundingBatch> {
+export class GroundingTask implements TrainTask<GroundingBatch, GroundingInputs> {
   readonly model: MdetrG;
   readonly stepsPerEpoch: number;
   readonly bestFigure = 'AP50';
@@ -118,7 +128,7 @@ export class GroundingTask implements TrainTask<GroundingBatch> {
       },
       random,
     );
-    return { samples, input, targets, dropoutSeed: random.uint32() };
+    return { samples, input, targets, seed: seedTensor(random) };
   }
 
   private draw(random: Random): WeightedDataset {
@@ -138,13 +148,19 @@ export class GroundingTask implements TrainTask<GroundingBatch> {
       this.options.tokenizer,
       this.model.textEncoder.maxTokens,
       this.options.config.preprocess,
+      TEXT_MULTIPLE,
     );
   }
 
-  loss({ input, targets, dropoutSeed }: GroundingBatch): TaskLoss {
+  inputs({ input, targets, seed }: GroundingBatch): GroundingInputs {
+    const { pixels, pixelMask, inputIds, textMask, wordMask } = input;
+    return { input: { pixels, pixelMask, inputIds, textMask, wordMask }, targets, seed };
+  }
+
+  loss({ input, targets, seed }: GroundingInputs): TaskLoss {
     const output = this.model.forward(input, input.wordMask, {
       training: true,
-      random: new Random(dropoutSeed),
+      random: new RandomStream(seed),
       denoising: targets.denoising?.queries ?? null,
       labels: targets.labels?.texts ?? null,
     });
@@ -155,7 +171,8 @@ export class GroundingTask implements TrainTask<GroundingBatch> {
     return samples.map(({ id }) => id);
   }
 
-  disposeBatch({ input, targets }: GroundingBatch): void {
+  disposeBatch({ input, targets, seed }: GroundingBatch): void {
+    tf.dispose(seed);
     disposeBatch(input);
     disposeTargets(targets);
   }

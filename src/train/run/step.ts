@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
+import { type Compiled, compile, type TraceReport } from '../../engine/index.js';
 import { EXIT_CODES, UserError } from '../../errors.js';
 import type { RunConfig } from '../config/schema.js';
+import { type Ema, moved, warmDecay } from '../ema.js';
+import { unflatten } from '../flat_store.js';
 import { shownRates } from '../groups.js';
-import { type AdamW, lossAndGradients } from '../optimizer.js';
+import { type AdamW, globalNorm, lossAndGradients, type Slots } from '../optimizer.js';
 import { scheduleFactor } from '../schedule.js';
 import type { TaskLoss, TrainTask } from '../task.js';
 
@@ -16,35 +19,148 @@ export interface StepResult {
   parts: Record<string, number> | null;
 }
 
-/**
- * One optimizer step on `batch`: loss and gradients, a look whether both are finite, then the update. Frees everything
- * it makes.
- *
- * @param step steps done before this one
- * @throws UserError (exit code `diverged`) before anything is changed, if loss or gradients are not finite
- */
-export function takeStep(
-  { task, optimizer, config, total }: { task: TrainTask; optimizer: AdamW; config: RunConfig; total: number },
-  step: number,
-  batch: unknown,
-  wantParts: boolean,
-): StepResult {
-  const { value, parts, gradients } = gradientsOf(task, batch);
-  const pending = optimizer.gather(gradients);
-  try {
-    const loss = value.dataSync()[0]!;
-    const gradNorm = pending.gradNorm.dataSync()[0]!;
-    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
-      throw divergence(step + 1, { loss, gradNorm }, parts, gradients, task.sampleIds(batch));
-    }
-    const factor = learningRateFactor(config, step, total);
-    pending.apply(factor);
-    const lr = shownRates(optimizer.learningRates(factor));
-    return { loss, gradNorm, lr, parts: wantParts ? readParts(parts) : null };
-  } finally {
-    pending.dispose();
-    tf.dispose([value, ...Object.values(parts), ...gradients.values()]);
+export interface StepParts {
+  task: TrainTask;
+  optimizer: AdamW;
+  config: RunConfig;
+  ema: Ema | null;
+  /** Steps of the whole run. */
+  total: number;
+}
+
+/** What a step computes; nothing of it is applied yet. */
+interface Computed {
+  loss: tf.Scalar;
+  gradNorm: tf.Scalar;
+  parts: TaskLoss['parts'];
+  /** Of every bucket: its vectors that change, and the new parameters one by one where they do. */
+  buckets: { slots: Record<string, tf.Tensor1D>; values: tf.Tensor[] | null }[];
+}
+
+/** Which parameters have a gradient is known only inside; the buckets are then divided outside. */
+class NotArranged extends Error {
+  constructor(readonly gradients: ReadonlyMap<string, unknown>) {
+    super('buckets hold parameters with and without gradients');
   }
+}
+
+/** Numbers that a step is given for each bucket: those of its update, and how far averages move. */
+const NUMBERS = 4;
+/** Combinations of shapes whose compiled steps are kept. */
+const MAX_TRACES = 32;
+
+/**
+ * Optimizer steps: forward, losses, backward, clipping, AdamW and averages as one compiled function, which takes the
+ * optimizer's vectors and gives the new ones.
+ */
+export class Stepper {
+  private readonly compute: Compiled<[unknown, number, Slots[], tf.Tensor1D], Computed>;
+
+  /** @param compiled false runs the same function operation by operation */
+  constructor(
+    private readonly parts: StepParts,
+    compiled: boolean,
+    onTrace?: (report: TraceReport) => void,
+  ) {
+    this.compute = compile(
+      (inputs: unknown, _layout: number, slots: Slots[], numbers: tf.Tensor1D) =>
+        computeStep(parts, inputs, slots, numbers),
+      { name: 'training step', maxTraces: MAX_TRACES, enabled: compiled, ...(onTrace ? { onTrace } : {}) },
+    );
+  }
+
+  /**
+   * One optimizer step on `batch`: loss and gradients, a look whether both are finite, then the update. Frees everything
+   * it makes.
+   *
+   * @param step steps done before this one
+   * @throws UserError (exit code `diverged`) before anything is changed, if loss or gradients are not finite
+   */
+  take(step: number, batch: unknown, wantParts: boolean): StepResult {
+    const { task, optimizer, config, total } = this.parts;
+    const factor = learningRateFactor(config, step, total);
+    const computed = this.computed(task.inputs(batch), step, factor);
+    const loss = computed.loss.dataSync()[0]!;
+    const gradNorm = computed.gradNorm.dataSync()[0]!;
+    const parts = wantParts ? readParts(computed.parts) : null;
+    tf.dispose([computed.loss, computed.gradNorm, ...Object.values(computed.parts)]);
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
+      tf.dispose(computed.buckets as unknown as tf.TensorContainer);
+      throw divergence(step + 1, { loss, gradNorm }, task, batch);
+    }
+    this.apply(computed);
+    return { loss, gradNorm, lr: shownRates(optimizer.learningRates(factor)), parts };
+  }
+
+  /** Frees the compiled functions. */
+  dispose(): void {
+    this.compute.dispose();
+  }
+
+  private computed(inputs: unknown, step: number, factor: number): Computed {
+    const { optimizer, ema, config } = this.parts;
+    const { store } = optimizer;
+    const decay = config.emaWarmup ? warmDecay(config.ema, step) : config.ema;
+    for (;;) {
+      const numbers = tf.tensor1d(
+        store.buckets.flatMap((bucket) => {
+          const { decay: weight, epsilon, rate } = optimizer.numbers(bucket, factor);
+          return [weight, epsilon, rate, ema ? 1 - decay : 0];
+        }),
+      );
+      try {
+        return this.compute(inputs, store.layout, store.slots(), numbers);
+      } catch (error) {
+        if (!(error instanceof NotArranged)) throw error;
+        optimizer.arrange(error.gradients);
+      } finally {
+        numbers.dispose();
+      }
+    }
+  }
+
+  private apply({ buckets }: Computed): void {
+    const { store } = this.parts.optimizer;
+    buckets.forEach(({ slots, values }, i) => {
+      const bucket = store.buckets[i]!;
+      store.commit(bucket, slots, values);
+      if (!values) return;
+      tf.dispose(values);
+      bucket.steps++;
+    });
+  }
+}
+
+/** Loss, gradients and everything that follows from them, as a function of tensors. */
+function computeStep(
+  { task, optimizer, ema }: StepParts,
+  inputs: unknown,
+  slots: Slots[],
+  numbers: tf.Tensor1D,
+): Computed {
+  const { value, parts, gradients } = gradientsOf(task, inputs);
+  if (!optimizer.isArrangedFor(gradients))
+    throw new NotArranged(new Map([...gradients.keys()].map((name) => [name, 1])));
+  const { buckets } = optimizer.store;
+  const flat = buckets.map((bucket) => optimizer.flatGradient(bucket, gradients));
+  const gradNorm = globalNorm(flat.filter((vector) => vector !== null));
+  const all = tf.unstack(numbers) as tf.Scalar[];
+  const next = buckets.map((bucket, i) => {
+    const [decay, epsilon, rate, share] = all.slice(i * NUMBERS, (i + 1) * NUMBERS) as [
+      tf.Scalar,
+      tf.Scalar,
+      tf.Scalar,
+      tf.Scalar,
+    ];
+    const gradient = flat[i];
+    const changed: Record<string, tf.Tensor1D> = gradient
+      ? { ...optimizer.updated(slots[i]!, optimizer.clipped(gradient, gradNorm), { decay, epsilon, rate }) }
+      : {};
+    const param = changed.param ?? slots[i]!.param!;
+    if (ema) changed[ema.slot] = moved(slots[i]![ema.slot]!, param, share);
+    return { slots: changed, values: gradient ? unflatten(param, bucket) : null };
+  });
+  return { loss: value, gradNorm, parts, buckets: next };
 }
 
 /** Factor of the learning rate in the step that follows `step` done ones. */
@@ -59,33 +175,44 @@ function learningRateFactor(config: RunConfig, step: number, total: number): num
   });
 }
 
-function gradientsOf(task: TrainTask, batch: unknown) {
-  let parts: TaskLoss['parts'] = {};
-  const { value, gradients } = lossAndGradients(task.parameters(), () => {
-    const loss = task.loss(batch);
-    parts = Object.fromEntries(
-      Object.entries(loss.parts).map(([name, part]) => [name, tf.keep(part.clone())]),
-    );
-    return loss.total;
-  });
-  return { value, parts, gradients };
+function gradientsOf(task: TrainTask, inputs: unknown) {
+  let kept: tf.Scalar[] = [];
+  let names: string[] = [];
+  try {
+    const { value, gradients } = lossAndGradients(task.parameters(), () => {
+      const loss = task.loss(inputs);
+      names = Object.keys(loss.parts);
+      // The scope of the gradient would free them.
+      kept = Object.values(loss.parts).map((part) => tf.keep(part.clone()));
+      return loss.total;
+    });
+    const parts = Object.fromEntries(names.map((name, i) => [name, tf.clone(kept[i]!)]));
+    return { value, parts, gradients };
+  } finally {
+    tf.dispose(kept);
+  }
 }
 
 function readParts(parts: TaskLoss['parts']): Record<string, number> {
   return Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, part.dataSync()[0]!]));
 }
 
-/** Says what is not finite, and on which samples. */
+/** Says what is not finite, and on which samples: the step is computed again for that. */
 function divergence(
   step: number,
   { loss, gradNorm }: { loss: number; gradNorm: number },
-  parts: TaskLoss['parts'],
-  gradients: Map<string, tf.Tensor>,
-  samples: string[],
+  task: TrainTask,
+  batch: unknown,
 ): UserError {
+  const samples = task.sampleIds(batch);
   const list = (names: string[]) => `${names.slice(0, 4).join(', ')}${names.length > 4 ? ', ...' : ''}`;
-  const badParts = Object.entries(readParts(parts)).filter(([, value]) => !Number.isFinite(value));
-  const badGradients = [...gradients].filter(([, gradient]) => !allFinite(gradient)).map(([name]) => name);
+  const { badParts, badGradients } = tf.tidy(() => {
+    const { parts, gradients } = gradientsOf(task, task.inputs(batch));
+    return {
+      badParts: Object.entries(readParts(parts)).filter(([, value]) => !Number.isFinite(value)),
+      badGradients: [...gradients].filter(([, gradient]) => !allFinite(gradient)).map(([name]) => name),
+    } as unknown as tf.TensorContainer;
+  }) as unknown as { badParts: [string, number][]; badGradients: string[] };
   const what = Number.isFinite(loss)
     ? `the gradient is ${gradNorm} (${badGradients.length === 0 ? 'its norm overflows' : list(badGradients)})`
     : `the loss is ${loss} (${badParts.length === 0 ? 'no single part' : list(badParts.map(([name, value]) => `${name} ${value}`))})`;
