@@ -191,8 +191,8 @@ __global__ void __launch_bounds__(kThreads, kBackwardBlocks)
       Scatter<T, V, C>(value + item + channel, grad, active, grad_value, slots, count, most, place.lane, first > 0);
     }
     __syncwarp();
+    // The next chunk's dot products are written after the barrier above has been passed again.
     FinishChunk<A, G, kRaw>(p, reader, place, slots, grads, begin, slot, weighted);
-    __syncwarp();
   }
   if constexpr (kRaw) FinishSoftmax<A, G>(p, reader, place, grads.scores, weighted);
 }
