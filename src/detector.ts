@@ -12,6 +12,7 @@ import {
 } from './geo/index.js';
 import { BUNDLED_MODEL } from './models/bundled.js';
 import { detectBatch } from './models/detect_batch.js';
+import { classMask, detectClasses } from './models/detect_classes.js';
 import { type LoadedModel, loadModelFolder } from './models/model_folder.js';
 import { encodePrompt } from './models/text/index.js';
 
@@ -55,7 +56,10 @@ export interface DetectResult {
 /** Pictures up to this many times the training size are looked at in one piece. */
 const WHOLE_UP_TO = 1.5;
 
-/** A loaded model that answers sentences about pictures. Make one with `load`. */
+/** A sentence, or names of classes (none: all of them), for a model that knows a list. */
+export type Question = string | readonly string[];
+
+/** A loaded model that answers questions about pictures. Make one with `load`. */
 export class Detector {
   constructor(private readonly loaded: LoadedModel) {}
 
@@ -74,13 +78,19 @@ export class Detector {
     return this.loaded.config;
   }
 
+  /** Names of the classes the model knows; null for one that answers sentences. */
+  get labels(): readonly string[] | null {
+    return this.loaded.answers === 'classes' ? this.loaded.config.labels : null;
+  }
+
   /**
    * Finds what `prompt` names in a picture.
-   * @throws UserError for a picture that cannot be read, an empty prompt, or one longer than the text encoder takes
+   * @throws UserError for a picture that cannot be read, an empty prompt, one longer than the text encoder takes, a class
+   *   that the model does not know, and a sentence for a model that knows classes or the other way round
    */
-  async detect(image: ImageInput, prompt: string, options: DetectOptions = {}): Promise<DetectResult> {
+  async detect(image: ImageInput, prompt: Question, options: DetectOptions = {}): Promise<DetectResult> {
     checkOptions(options);
-    encodePrompt(prompt, this.loaded.tokenizer, { maxTokens: this.loaded.model.textEncoder.maxTokens });
+    this.checkQuestion(prompt);
     const input = await toRaster(image, options);
     const raster = input.raster;
     const scale = options.scale ?? 1;
@@ -98,7 +108,26 @@ export class Detector {
       detections.push(detection);
     }
     detections.sort((a, b) => b.score - a.score);
-    return toResult(detections, raster, prompt, this.loaded.config.preset, input.notes);
+    const title =
+      typeof prompt === 'string' ? prompt : (prompt.length > 0 ? prompt : this.labels!).join(', ');
+    return toResult(detections, raster, title, this.loaded.config.preset, input.notes);
+  }
+
+  private checkQuestion(prompt: Question): void {
+    const { loaded } = this;
+    if (loaded.answers === 'classes') {
+      const { labels } = loaded.config;
+      if (typeof prompt === 'string') {
+        throw new UserError(
+          `The model knows the classes ${labels.join(', ')} and no sentences: give their names.`,
+        );
+      }
+      classMask(labels, prompt)?.dispose();
+      return;
+    }
+    if (typeof prompt !== 'string')
+      throw new UserError('The model answers sentences: give a prompt, not classes.');
+    encodePrompt(prompt, loaded.tokenizer, { maxTokens: loaded.model.textEncoder.maxTokens });
   }
 
   private plan(raster: Pick<Raster, 'width' | 'height'>, scale: number, options: DetectOptions) {
@@ -110,12 +139,16 @@ export class Detector {
     return planTiles(raster.width, raster.height, { tile: inPicture, overlap });
   }
 
-  /** Pictures of any sizes with one prompt, each looked at in one piece. */
-  detectImages(images: readonly RgbImage[], prompt: string, threshold: number): Promise<Detection[][]> {
+  /** Pictures of any sizes with one question, each looked at in one piece. */
+  detectImages(images: readonly RgbImage[], prompt: Question, threshold: number): Promise<Detection[][]> {
+    this.checkQuestion(prompt);
+    if (this.loaded.answers === 'classes') {
+      return detectClasses(this.loaded, images, prompt as readonly string[], threshold);
+    }
     return detectBatch(
       this.loaded,
       images,
-      images.map(() => prompt),
+      images.map(() => prompt as string),
       threshold,
     );
   }

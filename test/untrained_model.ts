@@ -2,9 +2,16 @@
 import { readFileSync } from 'node:fs';
 import { buildModel } from '../src/models/build.js';
 import { BUNDLED_TOKENIZER } from '../src/models/bundled.js';
-import { preset } from '../src/models/config.js';
+import { type DeformableDetrConfig, preset } from '../src/models/config.js';
 import { Tokenizer } from '../src/models/text/index.js';
 import { saveModelFolder } from '../src/train/checkpoint.js';
+
+/** Writes a folder with a detector of classes as it is before training. The engine must be ready. */
+export function writeUntrainedDetector(folder: string, config: DeformableDetrConfig, seed = 1): void {
+  const model = buildModel(config, seed);
+  saveModelFolder(folder, model, { 'config.json': `${JSON.stringify(config, null, 2)}\n` });
+  model.dispose();
+}
 
 /**
  * Writes a folder with a model as it is before training. The engine must be ready.

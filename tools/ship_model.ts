@@ -18,7 +18,9 @@ const MAX_BYTES = 10e6;
 const [folder] = process.argv.slice(2);
 if (folder === undefined) throw new UserError('Usage: ship_model.ts MODEL_FOLDER');
 await ready();
-const { model, config, tokenizerJson } = await loadModelFolder(folder);
+const loaded = await loadModelFolder(folder);
+if (loaded.answers !== 'text') throw new UserError(`${folder} holds a detector of classes`);
+const { model, config, tokenizerJson } = loaded;
 const card = readFileSync(join(BUNDLED_MODEL, 'README.md'), 'utf8');
 saveModelFolder(
   BUNDLED_MODEL,

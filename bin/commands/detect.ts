@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { extname } from 'node:path';
-import { type DetectOptions, type DetectResult, load } from '../../src/detector.js';
+import { type DetectOptions, type DetectResult, load, type Question } from '../../src/detector.js';
 import { EXIT_CODES, UserError } from '../../src/errors.js';
 import { assertWritable, openRaster, type Raster, writeDetections } from '../../src/geo/index.js';
+import { BUNDLED_MODEL } from '../../src/models/bundled.js';
+import { modelAnswers } from '../../src/models/model_folder.js';
 import { requirePrompt } from '../../src/models/text/index.js';
 import { writeOverlay } from '../../src/viz/overlay.js';
 import { type Command, ENGINE_OPTIONS, type Flags } from './command.js';
@@ -12,7 +14,7 @@ import { numberFlag, textFlag } from './flag_values.js';
 /** Overlays are drawn from at most this many pixels a side. */
 const OVERLAY_SIDE = 2048;
 
-/** `tfgeo-train detect`: boxes for what a sentence says about a picture. */
+/** `tfgeo-train detect`: boxes for what a sentence says about a picture, or of the classes that a model knows. */
 export const detect: Command = {
   positionals: {
     image: { describe: 'GeoTIFF, PNG, JPEG or WebP; a path or a URL', type: 'string', demandOption: true },
@@ -20,9 +22,14 @@ export const detect: Command = {
   options: {
     prompt: {
       alias: 'p',
-      describe: 'What to look for, e.g. "white boats at the pier"',
+      describe: 'What to look for, e.g. "white boats at the pier"; for models that answer sentences',
       type: 'string',
-      demandOption: true,
+      requiresArg: true,
+    },
+    classes: {
+      describe: 'Classes to look for, e.g. ship,plane, or "all"; for models that know a list of classes',
+      type: 'string',
+      requiresArg: true,
     },
     model: {
       alias: 'm',
@@ -67,22 +74,54 @@ export const detect: Command = {
   },
   async run(flags) {
     const image = String(flags.image);
-    const prompt = String(flags.prompt);
+    const folder = textFlag(flags, 'model') ?? BUNDLED_MODEL;
+    const question = askedFor(flags);
     const options = detectOptions(flags);
     const places = { output: textFlag(flags, 'output'), overlay: textFlag(flags, 'overlay') };
-    requirePrompt(prompt);
+    await checkQuestion(question, folder);
     const open = () => openRaster(image, options.bands ? { bands: options.bands } : {});
     await checkPlaces(places, open);
     await startEngine(flags);
-    const model = await load(textFlag(flags, 'model'));
+    const model = await load(folder);
     try {
-      await write(places, open, await model.detect(image, prompt, options));
+      await write(places, open, await model.detect(image, question, options));
     } finally {
       model.dispose();
     }
     return EXIT_CODES.ok;
   },
 };
+
+/** The sentence, or the names of classes. */
+function askedFor(flags: Flags): Question {
+  const prompt = textFlag(flags, 'prompt');
+  const classes = textFlag(flags, 'classes');
+  if (prompt !== undefined && classes !== undefined) {
+    throw new UserError('give --prompt or --classes, not both');
+  }
+  if (prompt !== undefined) {
+    requirePrompt(prompt);
+    return prompt;
+  }
+  if (classes === undefined) {
+    throw new UserError('--prompt must be given, or --classes for a model that knows a list of classes');
+  }
+  const names = classes.split(',').map((name) => name.trim());
+  if (names.includes(''))
+    throw new UserError(`--classes must be names, e.g. ship,plane, but it is "${classes}"`);
+  return classes === 'all' ? [] : names;
+}
+
+/** Fails before the engine starts if the model is asked with something else. */
+async function checkQuestion(question: Question, folder: string): Promise<void> {
+  const answers = await modelAnswers(folder);
+  if (answers === 'text' && typeof question !== 'string') {
+    throw new UserError(`${folder} answers sentences: give --prompt instead of --classes`);
+  }
+  if (answers === 'classes' && typeof question === 'string') {
+    throw new UserError(`${folder} knows a list of classes: give --classes instead of --prompt`);
+  }
+}
 
 interface Places {
   output: string | undefined;

@@ -8,28 +8,43 @@ import { WEIGHTS_FILE } from '../../src/models/model_folder.js';
 import { readSafetensors } from '../../src/models/weights/safetensors.js';
 import type { Command } from './command.js';
 
+const WIDTH = Math.max(...Object.keys(PRESETS).map((name) => name.length)) + 2;
+
 /** `tfgeo-train models`: what `--model` of `train` takes, and the model that needs no training. */
 export const models: Command = {
   options: {},
   async run() {
     const presets = Object.entries(PRESETS).map(
-      ([name, config]) => `${name.padEnd(14)}${describe(config)}\n`,
+      ([name, config]) => `${name.padEnd(WIDTH)}${describe(config)}\n`,
     );
     process.stdout.write(`presets\n${presets.join('')}in the package\n${await describeBundled()}\n`);
     return EXIT_CODES.ok;
   },
 };
 
-function describe({ backbone, text, transformer, imageSize }: ModelConfig): string {
-  const { embed_dim, depths } = backbone.config;
-  const { hidden_size, num_hidden_layers } = text.config;
+function describe(config: ModelConfig): string {
+  const { transformer, imageSize } = config;
   return [
-    `${backbone.name} ${embed_dim} x [${depths?.join(', ')}]`,
-    `${text.name} ${hidden_size} x ${num_hidden_layers}`,
+    ...describeInput(config),
     `transformer ${transformer.dModel} x ${transformer.encoderLayers}+${transformer.decoderLayers}`,
     `${transformer.queries} queries`,
     `${imageSize} px`,
   ].join(', ');
+}
+
+/** What stands before the transformer. */
+function describeInput(config: ModelConfig): string[] {
+  if (config.model_type === 'deformable-detr') {
+    const { labels, transformer } = config;
+    const stages = transformer.twoStage ? ['two stages'] : transformer.boxRefine ? ['box refinement'] : [];
+    return [config.backbone.name, `${labels.length} classes`, ...stages];
+  }
+  const { embed_dim, depths } = config.backbone.config;
+  const { hidden_size, num_hidden_layers } = config.text.config;
+  return [
+    `${config.backbone.name} ${embed_dim} x [${depths?.join(', ')}]`,
+    `${config.text.name} ${hidden_size} x ${num_hidden_layers}`,
+  ];
 }
 
 async function describeBundled(): Promise<string> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EXIT_CODES } from '../../src/errors.js';
+import { buildTask } from '../../src/train/build_task.js';
 import { configToYaml, resolveConfig, toYargsOptions } from '../../src/train/config.js';
-import { buildGroundingTask } from '../../src/train/grounding/build_task.js';
 import { runTraining } from '../../src/train/run.js';
 import type { Command } from './command.js';
 import { startEngine } from './engine.js';
@@ -26,7 +26,7 @@ export const train: Command = {
       return EXIT_CODES.ok;
     }
     await startEngine({ engine: config.engine, threads: config.threads, eager: config.eager });
-    const result = await runTraining(config, { makeTask: buildGroundingTask });
+    const result = await runTraining(config, { makeTask: buildTask });
     return result.interrupted ? EXIT_CODES.interrupted : EXIT_CODES.ok;
   },
 };

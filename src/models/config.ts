@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { didYouMean, UserError } from '../errors.js';
 import type { SwinConfig } from './backbones/index.js';
+import { DETR_PRESETS, type DeformableDetrOptions, type DetrPresetName } from './deformable_detr/index.js';
 import type { MdetrGOptions } from './mdetr_g.js';
 import { IMAGENET, type PreprocessConfig } from './preprocess.js';
 import type { RobertaConfig } from './text/index.js';
 
-/** `config.json` of a detector: all that is needed to build it and to use it, weights and tokenizer apart. */
-export interface ModelConfig {
-  model_type: 'mdetr-g';
+/** What every detector's `config.json` has. */
+interface CommonConfig {
   /** Preset the configuration started from. */
   preset: string;
-  backbone: { name: string; config: Partial<SwinConfig> };
-  text: { name: string; config: Partial<RobertaConfig> };
-  transformer: MdetrGOptions;
   preprocess: PreprocessConfig;
   /** Side of the pictures it was trained on, in pixels; larger ones are cut into tiles of this size. */
   imageSize: number;
@@ -20,14 +17,37 @@ export interface ModelConfig {
   threshold: number;
 }
 
+/** A detector that answers sentences. */
+export interface MdetrGConfig extends CommonConfig {
+  model_type: 'mdetr-g';
+  backbone: { name: string; config: Partial<SwinConfig> };
+  text: { name: string; config: Partial<RobertaConfig> };
+  transformer: MdetrGOptions;
+}
+
+/** A detector of the classes in a list. */
+export interface DeformableDetrConfig extends CommonConfig {
+  model_type: 'deformable-detr';
+  backbone: { name: string; config: Readonly<Record<string, unknown>> };
+  transformer: Omit<DeformableDetrOptions, 'classes'>;
+  /** Names of the classes, by number. */
+  labels: string[];
+}
+
+/** `config.json` of a detector: all that is needed to build it and to use it, weights and tokenizer apart. */
+export type ModelConfig = MdetrGConfig | DeformableDetrConfig;
+
 const COMMON = { model_type: 'mdetr-g', preprocess: { ...IMAGENET, multiple: 32 } } as const;
 
 /**
  * Presets by name.
  * - `mdetr-g`: the published sizes (three encoder and decoder layers of width 256, 100 queries) with text in encoder and decoder.
  * - `mdetr-g-tiny`: about 4 million parameters, for CPUs and for the checkpoint that comes with the package.
+ * - `deformable-detr-r50`, `-refine`, `-two-stage`: the published sizes of Deformable DETR with ResNet-50, COCO's classes.
  */
-export const PRESETS: Readonly<Record<string, ModelConfig>> = {
+export const PRESETS: Readonly<
+  Record<'mdetr-g' | 'mdetr-g-tiny', MdetrGConfig> & Record<DetrPresetName, DeformableDetrConfig>
+> = {
   'mdetr-g': {
     ...COMMON,
     preset: 'mdetr-g',
@@ -100,11 +120,19 @@ export const PRESETS: Readonly<Record<string, ModelConfig>> = {
     imageSize: 160,
     threshold: 0.3,
   },
+  ...DETR_PRESETS,
 };
 
+export type PresetName = keyof typeof PRESETS;
+
+/** Configuration of a preset. */
+export type PresetConfig<N extends PresetName> = (typeof PRESETS)[N];
+
 /** A copy of a preset's configuration. @throws UserError for a name that is not in the table */
+export function preset<N extends PresetName>(name: N): PresetConfig<N>;
+export function preset(name: string): ModelConfig;
 export function preset(name: string): ModelConfig {
-  const found = PRESETS[name];
+  const found = Object.hasOwn(PRESETS, name) ? (PRESETS as Record<string, ModelConfig>)[name] : undefined;
   if (!found) {
     const names = Object.keys(PRESETS);
     const near = didYouMean(name, names);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { didYouMean, EXIT_CODES, UserError } from '../errors.js';
 import { checkBackbone } from './backbones/index.js';
-import type { ModelConfig } from './config.js';
+import type { DeformableDetrConfig, MdetrGConfig, ModelConfig } from './config.js';
 import { isRecord } from './config_tree.js';
 import { HEAD_KINDS, type MdetrGOptions, QUERY_SOURCES } from './mdetr_g.js';
 import type { PreprocessConfig } from './preprocess.js';
@@ -34,22 +34,41 @@ const perChannel = (what: string, fits: (value: number) => boolean): Rule => ({
   accepts: (value) => Array.isArray(value) && value.length === 3 && value.every((v) => fits(v)),
 });
 
-const MODEL: Readonly<Record<keyof ModelConfig, Rule>> = {
-  model_type: oneOf(['mdetr-g']),
+const names: Rule = {
+  what: 'a list of names',
+  accepts: (value) => Array.isArray(value) && value.length > 0 && value.every((name) => text.accepts(name)),
+};
+
+const COMMON = {
   preset: text,
   backbone: object,
-  text: object,
   transformer: object,
   preprocess: object,
   imageSize: count,
   threshold: share,
 };
 
+/** Keys and their rules, by `model_type`. */
+const MODELS: {
+  'mdetr-g': Readonly<Record<keyof MdetrGConfig, Rule>>;
+  'deformable-detr': Readonly<Record<keyof DeformableDetrConfig, Rule>>;
+} = {
+  'mdetr-g': { ...COMMON, model_type: text, text: object },
+  'deformable-detr': { ...COMMON, model_type: text, labels: names },
+};
+
+const MODEL_TYPES = Object.keys(MODELS);
+
 /** `backbone` and `text`; what `config` may hold is the affair of the part that `name` names. */
 const PART: Readonly<Record<'name' | 'config', Rule>> = { name: text, config: object };
 
+const multipleOf = (n: number): Rule => ({
+  what: `a multiple of ${n}`,
+  accepts: (value) => count.accepts(value) && Number(value) % n === 0,
+});
+
 const TRANSFORMER: Readonly<Record<keyof MdetrGOptions, Rule>> = {
-  dModel: { what: 'a multiple of 4', accepts: (value) => count.accepts(value) && Number(value) % 4 === 0 },
+  dModel: multipleOf(4),
   heads: count,
   encoderLayers: count,
   decoderLayers: count,
@@ -62,6 +81,23 @@ const TRANSFORMER: Readonly<Record<keyof MdetrGOptions, Rule>> = {
   slots: { what: 'a whole number from 2 up', accepts: (value) => count.accepts(value) && Number(value) > 1 },
   textToImage: flag,
   imageToText: flag,
+};
+
+const DETR_TRANSFORMER: Readonly<Record<keyof DeformableDetrConfig['transformer'], Rule>> = {
+  dModel: multipleOf(32),
+  encoderLayers: count,
+  encoderHeads: count,
+  encoderPoints: count,
+  encoderFfn: count,
+  decoderLayers: count,
+  decoderHeads: count,
+  decoderPoints: count,
+  decoderFfn: count,
+  levels: { what: 'a whole number from 1 to 5', accepts: (v) => count.accepts(v) && Number(v) <= 5 },
+  queries: count,
+  boxRefine: flag,
+  twoStage: flag,
+  sharedClassHead: flag,
 };
 
 const PREPROCESS: Readonly<Record<keyof PreprocessConfig, Rule>> = {
@@ -84,29 +120,69 @@ export interface ConfigSource {
  * @throws UserError naming source and key, and the key that was probably meant
  */
 export function checkModelConfig(value: unknown, source: ConfigSource): ModelConfig {
-  const config = checkKeys(value, MODEL, '', source) as unknown as ModelConfig;
-  checkKeys(config.backbone, PART, 'backbone.', source);
-  checkKeys(config.text, PART, 'text.', source);
-  const { dModel, heads } = checkKeys(config.transformer, TRANSFORMER, 'transformer.', source);
-  checkKeys(config.preprocess, PREPROCESS, 'preprocess.', source);
-  if (Number(dModel) % Number(heads) !== 0) {
-    fail(source, `transformer.heads is ${heads}, which does not divide transformer.dModel, ${dModel}`);
+  const type = (value as { model_type: keyof typeof MODELS }).model_type;
+  if (!MODEL_TYPES.includes(type)) {
+    fail(source, `model_type must be one of ${MODEL_TYPES.join(', ')}, but it is ${JSON.stringify(type)}`);
   }
+  const config = checkKeys(value, MODELS[type], '', source) as unknown as ModelConfig;
+  checkKeys(config.backbone, PART, 'backbone.', source);
+  checkKeys(config.preprocess, PREPROCESS, 'preprocess.', source);
+  if (config.model_type === 'mdetr-g') {
+    checkKeys(config.text, PART, 'text.', source);
+    checkKeys(config.transformer, TRANSFORMER, 'transformer.', source);
+    checkDivides(config.transformer, 'heads', source);
+  } else {
+    checkKeys(config.transformer, DETR_TRANSFORMER, 'transformer.', source);
+    checkDivides(config.transformer, 'encoderHeads', source);
+    checkDivides(config.transformer, 'decoderHeads', source);
+    checkStages(config.transformer, source);
+  }
+  checkParts(config, source);
+  return config;
+}
+
+function checkDivides<K extends string>(
+  transformer: { dModel: number } & Readonly<Record<K, number>>,
+  key: K,
+  source: ConfigSource,
+): void {
+  const { dModel, [key]: heads } = transformer;
+  if (dModel % heads === 0) return;
+  fail(source, `transformer.${key} is ${heads}, which does not divide transformer.dModel, ${dModel}`);
+}
+
+function checkStages(
+  { boxRefine, twoStage, sharedClassHead }: DeformableDetrConfig['transformer'],
+  source: ConfigSource,
+): void {
+  if (twoStage && !boxRefine) {
+    fail(source, 'transformer.twoStage needs transformer.boxRefine, which refines what is proposed');
+  }
+  if (!boxRefine && !sharedClassHead) {
+    fail(source, 'transformer.sharedClassHead must be true without transformer.boxRefine');
+  }
+  if (twoStage && sharedClassHead) {
+    fail(source, 'transformer.sharedClassHead must be false with transformer.twoStage');
+  }
+}
+
+/** What the parts' own code says of their settings. */
+function checkParts(config: ModelConfig, source: ConfigSource): void {
   try {
     checkBackbone(config.backbone.name, { ...config.backbone.config }, `${source.name}: backbone.config`);
-    checkTextEncoder(config.text.name, { ...config.text.config }, `${source.name}: text.config`);
+    if (config.model_type === 'mdetr-g')
+      checkTextEncoder(config.text.name, { ...config.text.config }, `${source.name}: text.config`);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     throw new UserError(error.message, source.exitCode, { cause: error });
   }
-  return config;
 }
 
 /** Checks a parsed `config.json`. @param path named in the error */
 export function parseModelConfig(value: unknown, path: string): ModelConfig {
-  if (!isRecord(value) || value.model_type !== 'mdetr-g') {
+  if (!isRecord(value) || !MODEL_TYPES.includes(value.model_type as string)) {
     const what = isRecord(value)
-      ? `model_type is ${JSON.stringify(value.model_type)}, expected "mdetr-g"`
+      ? `model_type is ${JSON.stringify(value.model_type)}, expected one of ${MODEL_TYPES.join(', ')}`
       : 'it holds no JSON object';
     throw new UserError(
       `${path} is not the configuration of a tfgeo model: ${what}. Was the folder written by tfgeo?`,

@@ -19,11 +19,11 @@ const FIXED: Readonly<Record<string, string>> = {
  * @param source what messages call the changes
  * @throws UserError for an unknown key, a value of the wrong kind, and sizes that do not go together
  */
-export function overrideModelConfig(
-  base: ModelConfig,
+export function overrideModelConfig<C extends ModelConfig>(
+  base: C,
   changes: Readonly<Tree>,
   source = 'modelOverrides',
-): ModelConfig {
+): C {
   const nested = nestKeys(changes);
   for (const [path, owner] of Object.entries(FIXED)) {
     if (valueAt(nested, path) === undefined) continue;
@@ -32,11 +32,12 @@ export function overrideModelConfig(
   const start: Tree = { ...base };
   for (const part of ['backbone', 'text'] as const) {
     const name = valueAt(nested, `${part}.name`);
-    if (name !== undefined && name !== base[part].name) start[part] = { name, config: {} };
+    const own = valueAt(start, `${part}.name`);
+    if (name !== undefined && own !== undefined && name !== own) start[part] = { name, config: {} };
   }
   return checkModelConfig(mergeDeep(start, nested), {
     name: source,
     remedy: 'see the configuration of the model, config.json, for what there is',
     exitCode: EXIT_CODES.usage,
-  });
+  }) as C;
 }

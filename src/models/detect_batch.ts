@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import type { LoadedModel } from './model_folder.js';
+import type { LoadedTextDetector } from './model_folder.js';
 import { postprocess } from './postprocess.js';
 import { disposeBatch, prepareBatch } from './preprocess.js';
 import type { Detection, RgbImage } from './types.js';
 
-/** What a detector needs to answer. */
-export type UsableModel = Pick<LoadedModel, 'model' | 'config' | 'tokenizer'>;
+/** What a detector needs to answer a sentence. */
+export type UsableModel = Pick<LoadedTextDetector, 'model' | 'config' | 'tokenizer'>;
 
 /**
  * What each caption names in its picture, best first: pictures in, detections out, nothing left in memory.

@@ -3,21 +3,38 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EXIT_CODES, UserError } from '../errors.js';
 import { buildModel } from './build.js';
-import type { ModelConfig } from './config.js';
+import type { DeformableDetrConfig, MdetrGConfig, ModelConfig } from './config.js';
 import { parseModelConfig } from './config_check.js';
+import {
+  type DeformableDetr,
+  isHuggingFaceDetr,
+  loadDetrWeights,
+  loadHuggingFaceDetr,
+} from './deformable_detr/index.js';
 import type { MdetrG } from './mdetr_g.js';
+import type { Module } from './module.js';
 import { ROBERTA_DEFAULTS, Tokenizer } from './text/index.js';
 import { readSafetensors } from './weights/safetensors.js';
 import { loadStateDict } from './weights/state_dict.js';
 
-/** A detector with everything that is needed to use it. */
-export interface LoadedModel {
+/** A detector that answers sentences, with everything that is needed to use it. */
+export interface LoadedTextDetector {
+  answers: 'text';
   model: MdetrG;
-  config: ModelConfig;
+  config: MdetrGConfig;
   tokenizer: Tokenizer;
   /** Contents of `tokenizer.json`, to be kept beside weights that are saved again. */
   tokenizerJson: string;
 }
+
+/** A detector of the classes in a list. */
+export interface LoadedClassDetector {
+  answers: 'classes';
+  model: DeformableDetr;
+  config: DeformableDetrConfig;
+}
+
+export type LoadedModel = LoadedTextDetector | LoadedClassDetector;
 
 /** Weights in a model folder. */
 export const WEIGHTS_FILE = 'model.safetensors';
@@ -26,32 +43,65 @@ export const WEIGHTS_FILE = 'model.safetensors';
 const FILES = { config: 'config.json', tokenizer: 'tokenizer.json', weights: WEIGHTS_FILE } as const;
 
 /**
- * Reads a model folder: `config.json`, `tokenizer.json`, `model.safetensors`.
+ * Reads a model folder: `config.json`, `model.safetensors` and, for a detector that answers sentences, `tokenizer.json`.
+ * Hugging Face's folders of Deformable DETR are read too.
  * @param adapt changes the configuration before the model is built, in ways that its weights can follow
  * @throws UserError (exit code `checkpoint`) naming the file, and the tensor where one is wrong; nothing stays half loaded
  */
 export async function loadModelFolder(
   folder: string,
-  adapt: (config: ModelConfig) => ModelConfig = (config) => config,
+  adapt: <C extends ModelConfig>(config: C) => C = (config) => config,
 ): Promise<LoadedModel> {
+  const given = await readConfigFile(folder);
+  if (isHuggingFaceDetr(given)) {
+    return { answers: 'classes', ...(await loadHuggingFaceDetr(folder, adapt)) };
+  }
+  const config = adapt(parseModelConfig(given, join(folder, FILES.config)));
+  return config.model_type === 'mdetr-g' ? loadText(folder, config) : loadClasses(folder, config);
+}
+
+/** What a model folder's detector is asked with, by its `config.json` alone. @throws UserError as loading would */
+export async function modelAnswers(folder: string): Promise<LoadedModel['answers']> {
+  const given = await readConfigFile(folder);
+  if (isHuggingFaceDetr(given)) return 'classes';
+  return parseModelConfig(given, join(folder, FILES.config)).model_type === 'mdetr-g' ? 'text' : 'classes';
+}
+
+async function readConfigFile(folder: string): Promise<unknown> {
   await checkFolder(folder);
-  const config = adapt(parseModelConfig(await readJson(folder, FILES.config), join(folder, FILES.config)));
+  return readJson(folder, FILES.config);
+}
+
+async function loadText(folder: string, config: MdetrGConfig): Promise<LoadedTextDetector> {
   const tokenizerJson = await readText(folder, FILES.tokenizer);
   const tokenizer = await Tokenizer.fromFile(join(folder, FILES.tokenizer));
   checkVocabulary(tokenizer, config, folder);
-  const weightsPath = join(folder, FILES.weights);
-  const tensors = await readSafetensors(weightsPath);
-  const model = buildModel(config);
+  const source = join(folder, FILES.weights);
+  const tensors = await readSafetensors(source);
+  const model = filled(buildModel(config), (fresh) => loadStateDict(fresh, tensors, { source }));
+  return { answers: 'text', model, config, tokenizer, tokenizerJson };
+}
+
+async function loadClasses(folder: string, config: DeformableDetrConfig): Promise<LoadedClassDetector> {
+  const source = join(folder, FILES.weights);
+  const tensors = await readSafetensors(source);
+  const { name } = config.backbone;
+  const model = filled(buildModel(config), (fresh) => loadDetrWeights(fresh, tensors, name, source));
+  return { answers: 'classes', model, config };
+}
+
+/** `model` once `fill` has gone well; freed if not. */
+function filled<M extends Module>(model: M, fill: (model: M) => void): M {
   try {
-    loadStateDict(model, tensors, { source: weightsPath });
+    fill(model);
+    return model;
   } catch (error) {
     model.dispose();
     throw error;
   }
-  return { model, config, tokenizer, tokenizerJson };
 }
 
-function checkVocabulary({ vocabularySize }: Tokenizer, { text }: ModelConfig, folder: string): void {
+function checkVocabulary({ vocabularySize }: Tokenizer, { text }: MdetrGConfig, folder: string): void {
   const rows = text.config.vocab_size ?? ROBERTA_DEFAULTS.vocab_size;
   if (vocabularySize <= rows) return;
   throw new UserError(

@@ -32,7 +32,7 @@ export interface PreparedBatch extends DetectorInput {
  * Pictures to one normalised batch, padded at the right and bottom to the largest and to `multiple`.
  * @returns `pixels [batch, H, W, 3]` and `mask [batch, H, W]` (1 = real), null when nothing was padded
  */
-function batchPixels(
+export function batchPixels(
   images: readonly RgbImage[],
   config: PreprocessConfig,
 ): { pixels: tf.Tensor4D; mask: tf.Tensor3D | null } {

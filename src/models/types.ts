@@ -22,7 +22,7 @@ export interface Detection {
   score: number;
   /** The words of the prompt that the box answers to, exactly as typed. */
   phrase: string;
-  /** Where those words stand in the prompt. */
+  /** Where those words stand in the prompt; none where the model was asked for classes. */
   spans: readonly Span[];
   /** Kind of object, where the model was asked for classes. */
   category?: string;

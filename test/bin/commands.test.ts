@@ -7,7 +7,8 @@ import sharp from 'sharp';
 import { COMMANDS } from '../../bin/commands/index.js';
 import { ready } from '../../src/engine/index.js';
 import { CONFIG_KEYS, flagName, parseConfig } from '../../src/train/config.js';
-import { writeUntrainedModel } from '../untrained_model.js';
+import { smallDetrConfig } from '../models/small_config.js';
+import { writeUntrainedDetector, writeUntrainedModel } from '../untrained_model.js';
 import { runCommand } from './run_command.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tfgeo-bin-'));
@@ -16,6 +17,8 @@ const at = (name: string) => join(folder, name);
 beforeAll(async () => {
   await ready();
   writeUntrainedModel(at('model'));
+  const labels = ['ship', 'plane', 'helicopter', 'tank', 'car', 'truck', 'building', 'container'];
+  writeUntrainedDetector(at('classes'), { ...smallDetrConfig('two-stage'), labels });
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -82,6 +85,41 @@ describe('scenes, then detect and eval', () => {
     const { figures, swapped } = JSON.parse(readFileSync(at('figures.json'), 'utf8'));
     expect(Object.keys(figures.byForm).length).toBeGreaterThan(0);
     expect(swapped).toHaveProperty('AP50');
+  });
+});
+
+describe('a detector of classes', () => {
+  const image = at('made/images/000000.png');
+
+  it('is asked with its classes', async () => {
+    const args = ['-m', at('classes'), '--classes', 'ship,car', '--threshold', '0', '-o', at('classes.json')];
+    const { out, code } = await runCommand('detect', image, ...args);
+    expect(code).toBe(0);
+    const { categories, annotations } = JSON.parse(readFileSync(at('classes.json'), 'utf8'));
+    expect(annotations.length).toBeGreaterThan(0);
+    for (const { name } of categories) expect(['ship', 'car']).toContain(name);
+    expect(out).toContain(`${annotations.length} found for "ship, car"`);
+  });
+
+  it('is evaluated by class', async () => {
+    const args = ['--data', 'scenes', '--limit', '2', '--json', at('classes-figures.json')];
+    const { out, code } = await runCommand('eval', at('classes'), ...args);
+    expect(code).toBe(0);
+    expect(out).toMatch(/Average Precision(.|\n)*\nclass +AP +AP50 +AR\nship/);
+    const { figures, stats } = JSON.parse(readFileSync(at('classes-figures.json'), 'utf8'));
+    expect(figures).toHaveProperty('AP50');
+    expect(stats).toHaveLength(12);
+  });
+
+  it.each([
+    [['--prompt', 'ships'], /knows a list of classes: give --classes instead of --prompt/],
+    [['--classes', 'ships'], /knows no class "ships". Did you mean "ship"/],
+    [['--classes', 'ship', '--prompt', 'ships'], /--prompt or --classes, not both/],
+    [['--classes', 'ship,'], /--classes must be names, e\.g\. ship,plane, but it is "ship,"/],
+  ])('refuses %j', async (args, message) => {
+    const { err, code } = await runCommand('detect', image, '-m', at('classes'), ...args);
+    expect(code).toBe(2);
+    expect(err).toMatch(message);
   });
 });
 

@@ -24,6 +24,59 @@ function file(change: (config: Record<string, Record<string, unknown>>) => void)
   return config;
 }
 
+/** A preset of Deformable DETR as parsed JSON, changed. */
+function detr(change: (config: Record<string, Record<string, unknown>>) => void): unknown {
+  const config = JSON.parse(JSON.stringify(preset('deformable-detr-r50-refine')));
+  change(config);
+  return config;
+}
+
+describe('a detector of classes', () => {
+  const cases: [string, (config: Record<string, Record<string, unknown>>) => void, RegExp][] = [
+    ['a key of the other family', (c) => Object.assign(c, { text: {} }), /unknown key "text"/],
+    ['no class', (c) => Object.assign(c, { labels: [] }), /labels must be a list of names, but it is \[\]/],
+    [
+      'six levels',
+      (c) => Object.assign(c.transformer!, { levels: 6 }),
+      /levels must be a whole number from 1 to 5/,
+    ],
+    [
+      'an odd width',
+      (c) => Object.assign(c.transformer!, { dModel: 100 }),
+      /dModel must be a multiple of 32/,
+    ],
+    [
+      'heads that do not divide',
+      (c) => Object.assign(c.transformer!, { decoderHeads: 7 }),
+      /transformer.decoderHeads is 7, which does not divide transformer.dModel, 256/,
+    ],
+    [
+      'two stages with one head',
+      (c) => Object.assign(c.transformer!, { twoStage: true, sharedClassHead: true }),
+      /sharedClassHead must be false with/,
+    ],
+    [
+      'an unknown backbone',
+      (c) => Object.assign(c.backbone!, { name: 'resnet-51' }),
+      /did you mean resnet-5|resnet-50/,
+    ],
+  ];
+
+  it.each(cases)('is refused with %s', (_, change, message) => {
+    expect(mistake(() => parseModelConfig(detr(change), 'm/config.json')).message).toMatch(message);
+  });
+
+  it('is changed key by key', () => {
+    const changed = overrideModelConfig(preset('deformable-detr-r50'), {
+      'transformer.queries': 50,
+      labels: ['a'],
+    });
+    expect(changed.transformer.queries).toBe(50);
+    expect(changed.labels).toEqual(['a']);
+    expect(changed.backbone).toEqual(preset('deformable-detr-r50').backbone);
+  });
+});
+
 describe('preset', () => {
   it('gives copies and names the presets there are', () => {
     preset('mdetr-g-tiny').transformer.queries = 1;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type ModelConfig, preset } from '../../src/models/config.js';
+import { type DeformableDetrConfig, type MdetrGConfig, preset } from '../../src/models/config.js';
 
 /** The tiny preset with fewer channels: every part is there, and it builds at once. */
-export function smallConfig(head: 'token-sigmoid' | 'soft-token'): ModelConfig {
+export function smallConfig(head: 'token-sigmoid' | 'soft-token'): MdetrGConfig {
   const config = preset('mdetr-g-tiny');
   config.backbone.config = {
     ...config.backbone.config,
@@ -25,4 +25,31 @@ export function smallConfig(head: 'token-sigmoid' | 'soft-token'): ModelConfig {
     querySource: head === 'soft-token' ? 'learned' : 'text',
   };
   return config;
+}
+
+export type DetrKind = 'plain' | 'refine' | 'two-stage';
+
+/** A Deformable DETR with few channels and four classes. */
+export function smallDetrConfig(kind: DetrKind): DeformableDetrConfig {
+  const config = preset(kind === 'plain' ? 'deformable-detr-r50' : `deformable-detr-r50-${kind}`);
+  return {
+    ...config,
+    backbone: {
+      name: 'resnet',
+      config: { embedding_size: 8, hidden_sizes: [8, 16, 24, 32], depths: [1, 1, 1, 1], layer_type: 'basic' },
+    },
+    transformer: {
+      ...config.transformer,
+      dModel: 32,
+      encoderLayers: 2,
+      encoderHeads: 4,
+      encoderFfn: 32,
+      decoderLayers: 2,
+      decoderHeads: 4,
+      decoderFfn: 32,
+      queries: 9,
+    },
+    labels: ['ship', 'plane', 'storage tank', 'car'],
+    imageSize: 64,
+  };
 }

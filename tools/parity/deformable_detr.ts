@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 import {
   type DeformableDetr,
   type DeformableDetrOutput,
-  loadDeformableDetr,
+  loadHuggingFaceDetr,
   type PictureInput,
 } from '../../src/models/deformable_detr/index.js';
 import { readSafetensorsSync } from '../../src/models/weights/safetensors.js';
@@ -35,7 +35,7 @@ const STEPS = 5;
 export async function runDetector(context: CaseContext): Promise<void> {
   const config = context.config as unknown as DetectorConfig;
   const folder = dirname(context.fileLike('config.json'));
-  const { model } = await loadDeformableDetr(folder);
+  const { model } = await loadHuggingFaceDetr(folder);
   try {
     const criterion = criterionOf(context, config);
     const input = inputOf(context);

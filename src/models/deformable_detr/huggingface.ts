@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EXIT_CODES, UserError } from '../../errors.js';
 import { buildBackbone } from '../backbones/index.js';
+import type { DeformableDetrConfig } from '../config.js';
+import { IMAGENET } from '../preprocess.js';
 import { readHuggingFace } from '../weights/huggingface.js';
+import type { StoredTensor } from '../weights/safetensors.js';
 import { type LoadReport, loadStateDict } from '../weights/state_dict.js';
 import { DeformableDetr } from './model.js';
-import { renameHuggingFace } from './names.js';
-import type { DeformableDetrOptions } from './options.js';
-
-/** What a Hugging Face `config.json` says about a model. */
-export interface HuggingFaceDetr {
-  backbone: { name: string; config: Record<string, unknown> };
-  transformer: DeformableDetrOptions;
-  /** By class number. */
-  labels: string[];
-}
+import { fromOriginal, renameHuggingFace } from './names.js';
 
 /** Keys whose other values are not supported, and the one that is. */
 const FIXED = {
@@ -31,7 +25,7 @@ export function readHuggingFaceConfig(
   config: Readonly<Record<string, unknown>>,
   source: string,
   untied = false,
-): HuggingFaceDetr {
+): DeformableDetrConfig {
   const fail = (what: string): never => {
     throw new UserError(`${source}: ${what}`, EXIT_CODES.checkpoint);
   };
@@ -48,11 +42,16 @@ export function readHuggingFaceConfig(
       fail(`${key} must be a whole number above 0, but it is ${JSON.stringify(value)}`);
     return value as number;
   };
-  const labels = labelsOf(config);
   const twoStage = config.two_stage === true;
+  const boxRefine = config.with_box_refine === true;
   return {
+    model_type: 'deformable-detr',
+    preset: 'deformable-detr',
     backbone: backboneOf(config, fail),
-    labels,
+    labels: labelsOf(config),
+    preprocess: { ...IMAGENET, multiple: 32 },
+    imageSize: 800,
+    threshold: 0.3,
     transformer: {
       dModel: count('d_model', 256),
       encoderLayers: count('encoder_layers', 6),
@@ -65,10 +64,9 @@ export function readHuggingFaceConfig(
       decoderFfn: count('decoder_ffn_dim', 1024),
       levels: count('num_feature_levels', 4),
       queries: twoStage ? count('two_stage_num_proposals', 300) : count('num_queries', 300),
-      classes: labels.length,
-      boxRefine: config.with_box_refine === true,
+      boxRefine,
       twoStage,
-      sharedClassHead: !untied,
+      sharedClassHead: !twoStage && (!boxRefine || !untied),
     },
   };
 }
@@ -82,7 +80,7 @@ function labelsOf({ id2label, num_labels }: Readonly<Record<string, unknown>>): 
 function backboneOf(
   config: Readonly<Record<string, unknown>>,
   fail: (what: string) => never,
-): HuggingFaceDetr['backbone'] {
+): DeformableDetrConfig['backbone'] {
   const levels = config.num_feature_levels === 1 ? ['stage4'] : ['stage2', 'stage3', 'stage4'];
   const inner = config.backbone_config as Record<string, unknown> | null | undefined;
   if (inner) return { name: String(inner.model_type), config: { ...inner } };
@@ -91,25 +89,47 @@ function backboneOf(
   return { name: `resnet-${size[1]}`, config: { out_features: levels } };
 }
 
+/** Whether a parsed `config.json` is Hugging Face's, of a Deformable DETR. */
+export function isHuggingFaceDetr(config: unknown): boolean {
+  return (config as { model_type?: unknown } | null)?.model_type === 'deformable_detr';
+}
+
 /**
- * A Deformable DETR from a Hugging Face folder (`config.json`, `model.safetensors`), e.g. of `SenseTime/deformable-detr`.
- *
- * @param settings overrides of the backbone's configuration, such as `{ frozen_stages: 2 }`
+ * Gives a model the values of a file, whose names are Hugging Face's or the original repository's.
+ * @param backbone name of the backbone: a family, or one of its sizes
  * @throws UserError if anything is missing, unknown or of another shape
  */
-export async function loadDeformableDetr(
+export function loadDetrWeights(
+  model: DeformableDetr,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  backbone: string,
+  source: string,
+): LoadReport {
+  const named = tensors.has('transformer.level_embed') ? fromOriginal(tensors) : tensors;
+  return loadStateDict(model, named, { rename: renameHuggingFace(backbone.split('-')[0]!), source });
+}
+
+/**
+ * A Deformable DETR from a Hugging Face folder (`config.json`, `model.safetensors`), e.g. of `SenseTime/deformable-detr`.
+ * Its configuration comes with it, ready to be saved.
+ * @param adapt changes the configuration before the model is built, in ways that its weights can follow
+ * @throws UserError if anything is missing, unknown, not supported or of another shape
+ */
+export async function loadHuggingFaceDetr(
   folder: string,
-  settings: Readonly<Record<string, unknown>> = {},
-): Promise<{ model: DeformableDetr; labels: string[]; report: LoadReport }> {
-  const { config, tensors } = await readHuggingFace(folder);
-  const source = `${folder}/config.json`;
-  const read = readHuggingFaceConfig(config, source, tensors.has('class_embed.1.weight'));
-  const backbone = buildBackbone(read.backbone.name, { ...read.backbone.config, ...settings });
-  const model = new DeformableDetr(backbone, read.transformer);
-  const family = read.backbone.name.split('-')[0]!;
+  adapt: (config: DeformableDetrConfig) => DeformableDetrConfig = (config) => config,
+): Promise<{ model: DeformableDetr; config: DeformableDetrConfig }> {
+  const { config: given, tensors } = await readHuggingFace(folder);
+  const untied = tensors.has('class_embed.1.weight');
+  const config = adapt(readHuggingFaceConfig(given, `${folder}/config.json`, untied));
+  const { name, config: settings } = config.backbone;
+  const model = new DeformableDetr(buildBackbone(name, { ...settings }), {
+    ...config.transformer,
+    classes: config.labels.length,
+  });
   try {
-    const report = loadStateDict(model, tensors, { rename: renameHuggingFace(family), source: folder });
-    return { model, labels: read.labels, report };
+    loadDetrWeights(model, tensors, name, folder);
+    return { model, config };
   } catch (error) {
     model.dispose();
     throw error;

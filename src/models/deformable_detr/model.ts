@@ -184,10 +184,9 @@ function describeInput(maps: readonly tf.Tensor4D[], image: LevelSequence): Reco
     spatial_shapes: tf.tensor2d(image.spatialShapes, [levels, 2], 'int32'),
   };
   let at = 0;
-  maps.forEach((map, i) => {
+  maps.slice(-levels).forEach((map, i) => {
     const [, h, w] = map.shape;
     values[`feature.${i}`] = map;
-    if (i >= levels) return;
     values[`mask.${i}`] = tf.slice(mask, [0, at], [-1, h * w]).reshape([batch, h, w]);
     at += h * w;
   });

@@ -129,8 +129,25 @@ function weightGradient(
     const attrs = { ...plainGeometry(options), filterShape: shape };
     return tf.engine().runKernel('Conv2DBackpropFilter', { x, dy }, attrs) as tf.Tensor4D;
   }
+  if (shape[0] === 1 && shape[1] === 1 && options.padding === 0) return pointGradient(dy, x, shape, options);
   const sizes = tf.tensor1d(shape, 'int32');
   return runOp('Conv2DBackpropFilter', geometry(options), [x, sizes, dy], 1)[0] as tf.Tensor4D;
+}
+
+/**
+ * {@link weightGradient} of a 1x1 kernel: a product of matrices. TensorFlow 2.21's own kernel (oneDNN's) writes behind its
+ * buffers for 1x1 with stride 2 on maps of even size.
+ */
+function pointGradient(
+  dy: tf.Tensor4D,
+  x: tf.Tensor4D,
+  shape: number[],
+  { stride }: ConvolutionOptions,
+): tf.Tensor4D {
+  const [input, output] = shape.slice(2) as [number, number];
+  const read = stride === 1 ? x : tf.stridedSlice(x, [0, 0, 0, 0], x.shape, [1, stride, stride, 1]);
+  const product = tf.matMul(tf.reshape(read, [-1, input]), tf.reshape(dy, [-1, output]), true, false);
+  return tf.reshape(product, shape as [number, number, number, number]);
 }
 
 function plainGeometry({ stride, padding }: ConvolutionOptions) {

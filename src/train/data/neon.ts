@@ -86,6 +86,7 @@ interface Place {
  */
 export class NeonDataset implements Dataset {
   readonly name: string;
+  readonly categories: readonly string[] = ['tree', 'live tree', 'dead tree'];
   private readonly size: number;
 
   private constructor(

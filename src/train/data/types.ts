@@ -36,6 +36,8 @@ export interface Sample {
 export interface Dataset {
   readonly name: string;
   readonly length: number;
+  /** Every kind of object that occurs, where that is known. */
+  readonly categories?: readonly string[];
   /** Sample `index`; `random` (absent in evaluation) lets a training set vary caption and augmentation. */
   get(index: number, random?: Random): Promise<Sample>;
 }

@@ -1,27 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
+import { UserError } from '../../errors.js';
 import { loadModelFolder } from '../../models/model_folder.js';
 import { defaultConfig } from '../config/schema.js';
 import { openDataset } from '../data/index.js';
+import type { EvaluationRequest } from '../task_data.js';
 import { buildLosses } from './losses.js';
 import { type GroundingEvaluation, GroundingTask } from './task.js';
-
-export interface EvaluationRequest {
-  /** Model folder. */
-  folder: string;
-  /** Dataset by name. */
-  data: string;
-  /** Where it lies, for datasets that are files. */
-  path: string | null;
-  split: string;
-  /** Pictures; 0 = all. */
-  limit: number;
-}
 
 /** Evaluates a saved model on a dataset, with its own sentences and with swapped ones. */
 export async function evaluateModel(
   request: EvaluationRequest,
 ): Promise<GroundingEvaluation & { description: string }> {
   const loaded = await loadModelFolder(request.folder);
+  if (loaded.answers !== 'text') {
+    loaded.model.dispose();
+    throw new UserError(`${request.folder} holds a detector of classes, which answers no sentences`);
+  }
   const evaluation = await openDataset(request.data, {
     split: request.split,
     imageSize: loaded.config.imageSize,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { didYouMean, UserError } from '../../errors.js';
 import type { HeadKind, MdetrGOutput } from '../../models/mdetr_g.js';
 import type { PreparedBatch } from '../../models/preprocess.js';
 import type { RunConfig } from '../config/schema.js';
+import { withGiven } from '../loss_weights.js';
 import type { TaskLoss } from '../task.js';
 import type { GroundingTargets, TargetOptions } from './batch.js';
 import { groundingLoss, TOKEN_SIGMOID_WEIGHTS } from './criterion.js';
@@ -68,16 +68,4 @@ function softTokenLosses(settings: LossSettings): GroundingLosses {
     targets: { denseTokens: settings.denseTokens, denoising: null },
     compute: (output, targets, input) => softTokenLoss(criterion, output, targets.referred, input.textMask),
   };
-}
-
-function withGiven<T extends object>(defaults: Readonly<T>, given: Readonly<Record<string, number>>): T {
-  const known = Object.keys(defaults);
-  const unknown = Object.keys(given).find((name) => !known.includes(name));
-  if (unknown !== undefined) {
-    const near = didYouMean(unknown, known);
-    throw new UserError(
-      `lossWeights: the model has no loss "${unknown}"${near ? `, did you mean "${near}"?` : ''} (known: ${known.join(', ')})`,
-    );
-  }
-  return { ...defaults, ...given };
 }

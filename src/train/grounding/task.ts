@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { iouXyxy } from '../../geo/index.js';
-import type { ModelConfig } from '../../models/config.js';
+import type { MdetrGConfig } from '../../models/config.js';
 import { detectBatch } from '../../models/detect_batch.js';
 import type { MdetrG } from '../../models/mdetr_g.js';
 import { disposeBatch, type PreparedBatch, prepareBatch } from '../../models/preprocess.js';
@@ -15,18 +15,13 @@ import { drawOverlay } from '../../viz/overlay.js';
 import type { Dataset, Sample } from '../data/types.js';
 import { evaluateGrounded, type GroundedFigures, type GroundedSample } from '../evaluators/phrases.js';
 import type { Figures, TaskLoss, TrainTask } from '../task.js';
+import { TaskData, type WeightedDataset } from '../task_data.js';
 import { buildTargets, disposeTargets, type GroundingTargets } from './batch.js';
 import type { GroundingLosses, LossInput } from './losses.js';
 
-/** A training set and how often it is drawn from, relative to the others. */
-export interface WeightedDataset {
-  dataset: Dataset;
-  weight: number;
-}
-
 export interface GroundingTaskOptions {
   model: MdetrG;
-  config: ModelConfig;
+  config: MdetrGConfig;
   tokenizer: Tokenizer;
   /** Contents of `tokenizer.json`, kept beside the weights. */
   tokenizerJson: string;
@@ -97,12 +92,12 @@ export class GroundingTask implements TrainTask<GroundingBatch, GroundingInputs>
   readonly model: MdetrG;
   readonly stepsPerEpoch: number;
   readonly bestFigure = 'AP50';
-  private evaluationSamples: Sample[] = [];
+  private readonly data: TaskData;
 
   constructor(private readonly options: GroundingTaskOptions) {
     this.model = options.model;
-    const pictures = options.train.reduce((sum, { dataset }) => sum + dataset.length, 0);
-    this.stepsPerEpoch = Math.max(1, Math.ceil(pictures / options.batchSize));
+    this.data = new TaskData(options.train, options.evaluation);
+    this.stepsPerEpoch = this.data.stepsPerEpoch(options.batchSize);
   }
 
   parameters(): Map<string, tf.Variable> {
@@ -110,11 +105,7 @@ export class GroundingTask implements TrainTask<GroundingBatch, GroundingInputs>
   }
 
   async batch(_step: number, random: Random): Promise<GroundingBatch> {
-    const samples: Sample[] = [];
-    for (let i = 0; i < this.options.batchSize; i++) {
-      const { dataset } = this.draw(random);
-      samples.push(await dataset.get(random.integer(dataset.length), random));
-    }
+    const samples = await this.data.draw(this.options.batchSize, random);
     const input = this.prepare(samples);
     const targets = buildTargets(
       samples,
@@ -129,16 +120,6 @@ export class GroundingTask implements TrainTask<GroundingBatch, GroundingInputs>
       random,
     );
     return { samples, input, targets, seed: seedTensor(random) };
-  }
-
-  private draw(random: Random): WeightedDataset {
-    const sets = this.options.train;
-    let left = random.uniform() * sets.reduce((sum, { weight }) => sum + weight, 0);
-    for (const set of sets) {
-      left -= set.weight;
-      if (left < 0) return set;
-    }
-    return sets.at(-1)!;
   }
 
   private prepare(samples: readonly Sample[]): PreparedBatch {
@@ -192,7 +173,7 @@ export class GroundingTask implements TrainTask<GroundingBatch, GroundingInputs>
 
   /** Evaluates with the right sentences and with those of the next picture, against the same truth. */
   async evaluateBoth(limit?: number): Promise<GroundingEvaluation> {
-    const samples = await this.loadEvaluation(limit);
+    const samples = await this.data.held(limit);
     const captions = samples.map(({ caption }) => caption);
     const others = captions.map((_, i) => captions[(i + 1) % captions.length]!);
     const predicted = await this.predict(samples, captions);
@@ -201,14 +182,6 @@ export class GroundingTask implements TrainTask<GroundingBatch, GroundingInputs>
       swapped: evaluateGrounded(await this.predict(samples, others)),
       ceiling: evaluateGrounded(predicted.map(rankedByOverlap)),
     };
-  }
-
-  private async loadEvaluation(limit = this.options.evaluation.length): Promise<Sample[]> {
-    const count = Math.min(limit, this.options.evaluation.length);
-    for (let i = this.evaluationSamples.length; i < count; i++) {
-      this.evaluationSamples.push(await this.options.evaluation.get(i));
-    }
-    return this.evaluationSamples.slice(0, count);
   }
 
   private async predict(samples: Sample[], captions: string[]): Promise<GroundedSample[]> {
@@ -227,7 +200,7 @@ export class GroundingTask implements TrainTask<GroundingBatch, GroundingInputs>
   }
 
   async samples(dir: string, step: number): Promise<string[]> {
-    const samples = await this.loadEvaluation(SAMPLE_PICTURES);
+    const samples = await this.data.held(SAMPLE_PICTURES);
     const captions = samples.map(({ caption }) => caption);
     const found = await this.detect(samples, captions, this.options.config.threshold);
     await mkdir(dir, { recursive: true });

@@ -37,6 +37,7 @@ describe.each(ENGINES)('convolution on engine %s', (engine) => {
     { size: [11, 10], kernel: 7, stride: 2, padding: 3 },
     { size: [6, 5], kernel: 1, stride: 2, padding: 0 },
     { size: [6, 6], kernel: 1, stride: 1, padding: 0 },
+    { size: [16, 16], kernel: 1, stride: 2, padding: 0 },
   ] as const;
 
   it.each(cases)('equals pad and tf.conv2d, $kernel x $kernel, stride $stride', (entry) => {

@@ -7,11 +7,13 @@ import * as tf from '@tensorflow/tfjs';
 import { ready } from '../../../src/engine/index.js';
 import {
   ContrastiveAlignHeadLayer,
+  DeformableDetrLayer,
   MdetrGLayer,
+  ResNetBackboneLayer,
   SoftTokenHeadLayer,
   TokenSigmoidHeadLayer,
 } from '../../../src/models/tf_layers/index.js';
-import { smallConfig } from '../small_config.js';
+import { smallConfig, smallDetrConfig } from '../small_config.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -87,5 +89,34 @@ describe('heads as layers', () => {
     const unit = (model.predict(x) as tf.Tensor[])[2]!;
     for (const length of tf.norm(unit, 2, -1).dataSync()) expect(length).toBeCloseTo(1, 5);
     await saveAndLoad(model, x, 'heads');
+  });
+});
+
+describe('a detector of classes as a layer', () => {
+  it('is saved and loaded with its outputs', async () => {
+    const pixels = tf.input({ shape: [64, 64, 3] });
+    const settings = { ...smallDetrConfig('two-stage') };
+    const outputs = symbolic(new DeformableDetrLayer({ settings }).apply(pixels));
+    expect(outputs.map(({ shape }) => shape)).toEqual([
+      [null, 9, 4],
+      [null, 9, 4],
+    ]);
+    const model = tf.model({ inputs: pixels, outputs });
+    await saveAndLoad(model, [tf.randomNormal([2, 64, 64, 3], 0, 1, 'float32', 1)], 'detr');
+  });
+
+  it('has a backbone that is one too', async () => {
+    const pixels = tf.input({ shape: [50, 64, 3] });
+    const { config } = smallDetrConfig('plain').backbone;
+    const settings = { ...config, out_features: ['stage1', 'stage3'] };
+    const maps = symbolic(new ResNetBackboneLayer({ settings }).apply(pixels));
+    expect(maps.map(({ shape }) => shape)).toEqual([
+      [null, 13, 16, 8],
+      [null, 4, 4, 24],
+    ]);
+    const model = tf.model({ inputs: pixels, outputs: maps });
+    const values = model.predict(tf.zeros([1, 50, 64, 3])) as tf.Tensor[];
+    expect(values.map(({ shape }) => shape.slice(1))).toEqual(maps.map(({ shape }) => shape.slice(1)));
+    await saveAndLoad(model, [tf.randomNormal([1, 50, 64, 3], 0, 1, 'float32', 1)], 'resnet');
   });
 });

@@ -5,6 +5,7 @@ import type { Dataset, Sample } from '../types.js';
 import { augment } from './augment.js';
 import { captionScene, type FormName } from './captions/index.js';
 import { generateScene, type SceneOptions } from './generate.js';
+import { KIND_NAMES } from './kinds/index.js';
 import type { Caption, Scene } from './types.js';
 
 export type Split = 'train' | 'val' | 'test';
@@ -32,6 +33,7 @@ export interface SceneDatasetOptions extends Omit<SceneOptions, 'roles' | 'clear
 export class SceneDataset implements Dataset {
   readonly name: string;
   readonly length: number;
+  readonly categories: readonly string[] = KIND_NAMES;
 
   constructor(private readonly options: SceneDatasetOptions) {
     const { split, length } = options;
