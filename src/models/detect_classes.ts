@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { didYouMean, EXIT_CODES, UserError } from '../errors.js';
-import { type TopDetections, topDetections } from './deformable_detr/index.js';
+import type { TopDetections } from './deformable_detr/index.js';
 import type { LoadedClassDetector } from './model_folder.js';
 import { batchPixels } from './preprocess.js';
 import type { Detection, RgbImage } from './types.js';
@@ -24,7 +24,7 @@ export async function detectClasses(
 ): Promise<Detection[][]> {
   const wanted = classMask(config.labels, classes);
   const { pixels, mask } = batchPixels(images, config.preprocess);
-  const found = tf.tidy(() => topDetections(model.forward({ pixels, pixelMask: mask }), wanted));
+  const found = model.predict({ pixels, pixelMask: mask }, wanted);
   tf.dispose([pixels, ...(mask ? [mask] : []), ...(wanted ? [wanted] : [])]);
   try {
     return await readDetections(found, config.labels, images, threshold);

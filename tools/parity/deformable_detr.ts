@@ -9,8 +9,11 @@ import {
 } from '../../src/models/deformable_detr/index.js';
 import { readSafetensorsSync } from '../../src/models/weights/safetensors.js';
 import { storeTensor } from '../../src/models/weights/state_dict.js';
+import { defaultConfig } from '../../src/train/config/schema.js';
 import { DetectionCriterion, type DetectionLosses } from '../../src/train/detection/criterion.js';
-import { AdamW, lossAndGradients } from '../../src/train/optimizer.js';
+import { AdamW } from '../../src/train/optimizer.js';
+import { Stepper } from '../../src/train/run/step.js';
+import type { TrainTask } from '../../src/train/task.js';
 import type { CaseContext } from './context.js';
 import { labelledTargets, matchedPairs } from './hungarian.js';
 
@@ -168,23 +171,49 @@ async function compareTraining(
   const trained = new Set([...Object.keys(after), ...no_gradient]);
   const parameters = new Map([...model.trainableParameters()].filter(([name]) => trained.has(name)));
   const optimizer = new AdamW(parameters, OPTIMIZER);
-  const step = context.function(() => {
-    const { value, gradients } = lossAndGradients(parameters, () => tf.tidy(() => compute().total));
-    return { value, gradients: Object.fromEntries(gradients) };
-  });
+  const task = stepTask(model, parameters, compute);
+  const config = { ...defaultConfig(), schedule: 'constant' as const, warmup: 0 };
+  const stepper = new Stepper({ task, optimizer, config, ema: null, total: STEPS }, context.compiled);
   const relative = (what: string, got: number, expected: number, tolerance: number) =>
     context.compareNumber(what, got, expected, tolerance * Math.abs(expected));
-  for (let i = 0; i <= STEPS; i++) {
-    const { value, gradients } = step();
-    relative(`loss before step ${i}`, value.dataSync()[0]!, steps.loss[i]!, 1e-4);
-    if (i === STEPS) break;
-    const pending = optimizer.gather(new Map(Object.entries(gradients)));
-    relative(`gradient norm of step ${i}`, pending.gradNorm.dataSync()[0]!, steps.grad_norm[i]!, 1e-3);
-    pending.apply();
-    tf.dispose([value, ...Object.values(gradients)]);
+  for (let i = 0; i < STEPS; i++) {
+    const { loss, gradNorm } = stepper.take(i, null, false);
+    relative(`loss before step ${i}`, loss, steps.loss[i]!, 1e-4);
+    relative(`gradient norm of step ${i}`, gradNorm, steps.grad_norm[i]!, 1e-3);
   }
+  relative('loss after the steps', compute().total.dataSync()[0]!, steps.loss[STEPS]!, 1e-4);
+  stepper.dispose();
   optimizer.dispose();
   compareChange(context, start, valuesOf(model));
+}
+
+/** Training as the trainer sees it, on the one batch of the case. */
+function stepTask(
+  model: DeformableDetr,
+  parameters: Map<string, tf.Variable>,
+  compute: () => DetectionLosses,
+): TrainTask {
+  const never = () => {
+    throw new Error('a case has one batch and no evaluation');
+  };
+  return {
+    model,
+    stepsPerEpoch: 1,
+    bestFigure: '',
+    parameters: () => parameters,
+    inputs: () => null,
+    loss: () => {
+      const { total, parts } = compute();
+      return { total, parts };
+    },
+    sampleIds: () => [],
+    batch: never,
+    disposeBatch: never,
+    evaluate: never,
+    samples: never,
+    describe: never,
+    dispose: never,
+  };
 }
 
 function valuesOf(model: DeformableDetr): Map<string, Float32Array> {

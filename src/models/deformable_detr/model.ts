@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
+import { type Compiled, compile } from '../../engine/index.js';
 import type { Backbone } from '../backbones/index.js';
 import type { LevelSequence } from '../deformable_encoder.js';
 import type { InitSpec } from '../init.js';
@@ -11,6 +12,7 @@ import { Encoder } from './encoder.js';
 import { InputProjection } from './input_projection.js';
 import type { DeformableDetrOptions } from './options.js';
 import { type FirstStage, ProposalStage } from './proposals.js';
+import { type TopDetections, topDetections } from './top_detections.js';
 
 /** A batch of pictures. */
 export interface PictureInput {
@@ -55,6 +57,11 @@ export class DeformableDetr extends Module {
   /** One a decoder layer, and with two stages one more for the proposals. */
   private readonly classHeads: Linear[];
   private readonly boxHeads: MLP[];
+  private readonly predictor: Compiled<[PictureInput, tf.Tensor1D | null], TopDetections> = compile(
+    (input: PictureInput, wanted: tf.Tensor1D | null) => topDetections(this.forward(input), wanted),
+    // A single picture is answered sooner without.
+    { name: 'prediction', warmup: 1 },
+  );
 
   constructor(
     readonly backbone: Backbone,
@@ -141,6 +148,19 @@ export class DeformableDetr extends Module {
       },
       intermediates,
     };
+  }
+
+  /**
+   * The best detections of each picture, by a compiled function: what detecting needs.
+   * @param wanted `[classes]`, 1 = a class that is asked for; null = all
+   */
+  predict({ pixels, pixelMask }: PictureInput, wanted: tf.Tensor1D | null = null): TopDetections {
+    return this.predictor({ pixels, pixelMask }, wanted);
+  }
+
+  override dispose(): void {
+    super.dispose();
+    this.predictor.dispose();
   }
 
   /** (H, W) of each feature level for pictures of this size. */

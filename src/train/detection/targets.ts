@@ -3,9 +3,10 @@ import { EXIT_CODES, UserError } from '../../errors.js';
 import type { PaddedTargets } from '../../models/types.js';
 import type { Sample } from '../data/types.js';
 import { classTargets } from '../losses/index.js';
+import { paddedCount } from '../padding.js';
 
-/** Targets are padded to a multiple of this, so that few shapes occur. */
-const STEP = 8;
+/** Least places for targets. */
+const LEAST = 8;
 
 /**
  * The objects of a batch, padded; boxes relative to their picture's real size. Crowds teach no size and no place.
@@ -32,7 +33,7 @@ export function detectionTargets(samples: readonly Sample[], labels: readonly st
     );
   }
   const most = Math.max(1, ...boxes.map((rows) => rows.length));
-  return classTargets(boxes, classes, labels.length, Math.ceil(most / STEP) * STEP);
+  return classTargets(boxes, classes, labels.length, paddedCount(most, LEAST));
 }
 
 function centred(

@@ -35,6 +35,12 @@ export interface DetectionBatch {
   targets: PaddedTargets;
 }
 
+/** The tensors of a batch that the loss depends on. */
+export interface DetectionInputs {
+  input: PictureInput;
+  targets: PaddedTargets;
+}
+
 /** Pictures evaluated at once. */
 const EVALUATION_BATCH = 4;
 /** Pictures drawn by `samples`. */
@@ -43,7 +49,7 @@ const SAMPLE_PICTURES = 6;
 const PLACES = { includes: ['reference_points', 'sampling_offsets'], lrMultiplier: 0.1 } as const;
 
 /** Training of a detector of classes on pictures with boxes. */
-export class DetectionTask implements TrainTask<DetectionBatch> {
+export class DetectionTask implements TrainTask<DetectionBatch, DetectionInputs> {
   readonly model: DeformableDetr;
   readonly stepsPerEpoch: number;
   readonly bestFigure = 'AP50';
@@ -87,7 +93,11 @@ export class DetectionTask implements TrainTask<DetectionBatch> {
     return { samples, input: { pixels, pixelMask: mask }, targets };
   }
 
-  loss({ input, targets }: DetectionBatch): TaskLoss {
+  inputs({ input, targets }: DetectionBatch): DetectionInputs {
+    return { input, targets };
+  }
+
+  loss({ input, targets }: DetectionInputs): TaskLoss {
     const output = this.model.forward(input, { training: true });
     const { total, parts } = this.options.losses.compute(output, targets);
     return { total, parts };

@@ -6,10 +6,10 @@ import { type Encoding, type Tokenizer, tokensOfSpans } from '../../models/text/
 import type { PaddedTargets } from '../../models/types.js';
 import type { Random } from '../../random.js';
 import type { GroundedObject, Sample } from '../data/types.js';
+import { paddedCount } from '../padding.js';
 import { type DenoisingOptions, groupBias, isNear, noiseBoxes } from './denoising.js';
 import { assignDense } from './dense_targets.js';
 import { type LabelTargets, labelTargets } from './label_targets.js';
-import { paddedCount } from './padding.js';
 
 /** What image tokens should propose: `[batch, S, tokens]`, `[batch, S, 4]`, `[batch, S]`. */
 export interface RowTargets {

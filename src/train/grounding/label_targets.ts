@@ -4,7 +4,7 @@ import type { LabelTexts } from '../../models/mdetr_g.js';
 import { batchText, padTexts } from '../../models/preprocess.js';
 import type { Tokenizer } from '../../models/text/index.js';
 import type { GroundedObject } from '../data/types.js';
-import { paddedCount } from './padding.js';
+import { paddedCount } from '../padding.js';
 
 /** Places for labels at least. */
 const LEAST_LABELS = 16;

@@ -144,7 +144,10 @@ describe.each(['plain', 'refine', 'two-stage'] as const)('DetectionTask, %s', (k
     let tensors = 0;
     for (let step = 0; step < 30; step++) {
       const batch = await task.batch(step, new Random(step % 4));
-      const { value, gradients } = lossAndGradients(task.parameters(), () => task.loss(batch).total);
+      const { value, gradients } = lossAndGradients(
+        task.parameters(),
+        () => task.loss(task.inputs(batch)).total,
+      );
       losses.push(value.dataSync()[0]!);
       optimizer.step(gradients);
       tf.dispose([value, ...gradients.values()]);
