@@ -25,6 +25,7 @@ export {
   type EngineInfo,
   type ReadyOptions,
   ready,
+  setCompiling,
   setup,
   type TraceReport,
 } from './engine/index.js';

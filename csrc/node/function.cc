@@ -26,6 +26,15 @@ napi_value IdArray(napi_env env, const std::vector<int64_t>& ids) {
   return result;
 }
 
+napi_value Names(napi_env env, const std::vector<std::string>& names) {
+  napi_value result = nullptr;
+  Check(env, napi_create_array_with_length(env, names.size(), &result));
+  for (size_t i = 0; i < names.size(); i++) {
+    Check(env, napi_set_element(env, result, static_cast<uint32_t>(i), String(env, names[i])));
+  }
+  return result;
+}
+
 napi_value Bytes(napi_env env, const std::string& bytes) {
   void* data = nullptr;
   napi_value buffer = nullptr, result = nullptr;
@@ -113,12 +122,14 @@ std::string SerializedGraph(TF_Graph* graph) {
   return bytes;
 }
 
-napi_value TraceBegin(napi_env env, napi_callback_info) {
+napi_value TraceBegin(napi_env env, napi_callback_info info) {
+  auto [js_bytes] = Arguments<1>(env, info);
   static std::atomic<int64_t> serial{0};
   Environment& environment = EnvironmentOf(env);
   if (environment.trace) throw Failure("a function is being traced already");
   EagerContext();
-  environment.trace = std::make_unique<Trace>(serial++);
+  const int64_t most_constant_bytes = ToInt64(env, js_bytes, "mostConstantBytes");
+  environment.trace = std::make_unique<Trace>(serial++, static_cast<size_t>(std::max<int64_t>(0, most_constant_bytes)));
   return Undefined(env);
 }
 
@@ -158,6 +169,8 @@ napi_value TraceFinish(napi_env env, napi_callback_info info) {
   set("constants", Number(env, traced.constants));
   set("captured", Number(env, traced.captured));
   set("graph", Bytes(env, traced.graph));
+  set("inputNames", Names(env, traced.input_names));
+  set("outputNames", Names(env, traced.output_names));
   return result;
 }
 

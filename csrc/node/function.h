@@ -41,13 +41,14 @@ class Function {
 /** A serialized tensorflow.GraphDef. */
 std::string SerializedGraph(TF_Graph* graph);
 
-/** traceBegin(). */
+/** traceBegin(mostConstantBytes). */
 napi_value TraceBegin(napi_env env, napi_callback_info info);
 /** traceArgument(shape, dtype) -> id. */
 napi_value TraceArgument(napi_env env, napi_callback_info info);
 /** traceVariable(shape, dtype) -> id. */
 napi_value TraceVariable(napi_env env, napi_callback_info info);
-/** traceFinish(name, outputIds, withGraph, config) -> { id, variables, nodes, constants, captured, graph }. */
+/** traceFinish(name, outputIds, withGraph, config) -> { id, variables, nodes, constants, captured, graph,
+ * inputNames, outputNames }; the last three are empty without `withGraph`. */
 napi_value TraceFinish(napi_env env, napi_callback_info info);
 /** traceAbort(): forgets the function that is being traced, if any. */
 napi_value TraceAbort(napi_env env, napi_callback_info info);

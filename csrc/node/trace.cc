@@ -9,9 +9,6 @@
 namespace tfgeo {
 namespace {
 
-/** Larger constants would be copied whenever the graph is; they are kept as tensors and passed in on every call. */
-constexpr size_t kMostConstantBytes = 16 * 1024;
-
 std::string ShapeText(TF_Graph* graph, TF_Output output, int rank) {
   if (rank < 0) return "[?]";
   Status status;
@@ -43,7 +40,8 @@ struct TensorDeleter {
 
 }  // namespace
 
-Trace::Trace(int64_t serial) : serial_(serial), graph_(TF_NewGraph()) {}
+Trace::Trace(int64_t serial, size_t most_constant_bytes)
+    : serial_(serial), most_constant_bytes_(most_constant_bytes), graph_(TF_NewGraph()) {}
 
 Trace::~Trace() {
   for (TFE_TensorHandle* handle : captured_) TFE_DeleteTensorHandle(handle);
@@ -113,7 +111,7 @@ TF_Output Trace::ResolveValue(int64_t id, TFE_TensorHandle* handle) {
   }
   TF_Output output;
   // Sizes of strings and resources are not known from their type: 0.
-  if (dtype != TF_RESOURCE && dtype != TF_VARIANT && bytes <= kMostConstantBytes) {
+  if (dtype != TF_RESOURCE && dtype != TF_VARIANT && bytes <= most_constant_bytes_) {
     const std::unique_ptr<TF_Tensor, TensorDeleter> tensor(TFE_TensorHandleResolve(handle, status.get()));
     status.ThrowUnlessOk("a captured tensor");
     output = Constant(tensor.get());
@@ -216,7 +214,11 @@ TracedFunction Trace::Finish(const std::string& name, const std::vector<int64_t>
   traced.nodes = nodes_;
   traced.constants = static_cast<int>(constants_.size());
   traced.captured = static_cast<int>(captured_.size());
-  if (with_graph) traced.graph = SerializedGraph(graph_);
+  if (with_graph) {
+    traced.graph = SerializedGraph(graph_);
+    for (const TF_Output& input : inputs) traced.input_names.push_back(TF_OperationName(input.oper));
+    for (const TF_Output& result : results) traced.output_names.push_back(TF_OperationName(result.oper));
+  }
   Status status;
   TF_Function* function = TF_GraphToFunctionWithControlOutputs(
       graph_, name.c_str(), 0, -1, nullptr, static_cast<int>(inputs.size()), inputs.data(),

@@ -43,12 +43,16 @@ struct TracedFunction {
   int nodes = 0;
   int constants = 0;
   int captured = 0;
+  /** The serialized graph and the names of its nodes, if they were asked for. */
   std::string graph;
+  std::vector<std::string> input_names;
+  std::vector<std::string> output_names;
 };
 
 class Trace {
  public:
-  explicit Trace(int64_t serial);
+  /** @param most_constant_bytes larger constants are inputs that the function keeps */
+  Trace(int64_t serial, size_t most_constant_bytes);
   ~Trace();
   Trace(const Trace&) = delete;
   Trace& operator=(const Trace&) = delete;
@@ -89,6 +93,7 @@ class Trace {
   TracedTensor Describe(const std::string& op, TF_Output output, TensorTable& tensors);
 
   int64_t serial_;
+  size_t most_constant_bytes_;
   TF_Graph* graph_;
   int nodes_ = 0;
   std::vector<TF_Output> arguments_;

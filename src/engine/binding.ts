@@ -111,8 +111,11 @@ export interface NativeBinding extends TfjsBinding {
   /** Zeroed memory that becomes a tensor without a copy. */
   allocate(bytes: number): ArrayBuffer;
 
-  /** From now on ops on symbolic tensors become nodes of a graph. One function at a time. */
-  traceBegin(): void;
+  /**
+   * From now on ops on symbolic tensors become nodes of a graph. One function at a time.
+   * @param mostConstantBytes larger constants are inputs that the function keeps
+   */
+  traceBegin(mostConstantBytes: number): void;
   /** An argument of the function that is being traced. */
   traceArgument(shape: readonly number[], dtype: number): TensorId;
   /** A variable: an input of the function if anything reads it. */
@@ -147,8 +150,10 @@ export interface TracedFunction {
   constants: number;
   /** Tensors that the function keeps as inputs of its own. */
   captured: number;
-  /** A GraphDef; empty if not asked for. */
+  /** A GraphDef, and its nodes of the arguments, the variables and captured tensors, and the results; empty if not asked for. */
   graph: Uint8Array;
+  inputNames: string[];
+  outputNames: string[];
 }
 
 /** The loader addon, `csrc/node/loader.cc`. */

@@ -2,8 +2,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { UserError } from '../errors.js';
 import { TF_DTYPE } from './binding.js';
-import { difference, type Signature, signatureOf } from './function/structure.js';
-import { isTracing, type TracedGraph, trace, VariableMade } from './function/trace.js';
+import { difference, signatureOf } from './function/structure.js';
+import { isTracing, type TracedGraph, trace } from './function/trace.js';
+import { VariableMade } from './function/trace_session.js';
 import type { NodeBackend } from './kernels.js';
 import { TENSORFLOW_BACKEND } from './tensorflow_engine.js';
 
@@ -30,6 +31,11 @@ export interface CompileOptions {
   onTrace?: (report: TraceReport) => void;
   /** False calls the function as it is: for comparing, and for finding faults; default what `setCompiling` set. */
   enabled?: boolean;
+  /**
+   * Variables are constants: what depends on them alone (weights joined, norms folded) is computed once, when traced. A
+   * call after one was assigned traces anew, and the function itself must not assign. Default false.
+   */
+  frozen?: boolean;
   /** Calls of one signature that run as they are before one is traced; default 0. */
   warmup?: number;
 }
@@ -133,8 +139,10 @@ class CompiledFunction<A extends unknown[], R> {
     // A compiled function inside another becomes part of it; a gradient needs the operations themselves.
     if (plain || isTracing() || tf.engine().state.gradientDepth > 0) return this.callPlain(args);
     const signature = signatureOf(args);
-    const known =
-      this.traces.get(signature.key) ?? (this.isWarm(signature) ? this.trace(signature, args) : null);
+    const stale = this.dropStale(signature.key);
+    let known = this.traces.get(signature.key) ?? null;
+    if (known === null && (stale || this.isWarm(signature.key)))
+      known = this.trace(signature.key, args, stale);
     if (known === null) return this.callPlain(args);
     this.traces.delete(signature.key);
     this.traces.set(signature.key, known);
@@ -149,7 +157,7 @@ class CompiledFunction<A extends unknown[], R> {
   }
 
   /** Whether a signature was called often enough to be traced; counts the call if not. */
-  private isWarm({ key }: Signature): boolean {
+  private isWarm(key: string): boolean {
     const calls = this.calls.get(key) ?? 0;
     if (calls >= (this.options.warmup ?? 0)) return true;
     this.calls.delete(key);
@@ -163,12 +171,24 @@ class CompiledFunction<A extends unknown[], R> {
     return tf.tidy(() => this.fn(...args) as tf.TensorContainer) as R;
   }
 
-  private trace({ key }: Signature, args: A): TracedFunction | null {
+  /** Frees a trace whose frozen variables hold something else now; says which. */
+  private dropStale(key: string): string | null {
+    const known = this.traces.get(key);
+    const changed = known?.graph.frozen.find(({ variable, dataId }) => variable.dataId !== dataId);
+    if (!known || !changed) return null;
+    known.backend.binding.deleteFunction(known.graph.id);
+    this.traces.delete(key);
+    return `variable ${changed.variable.name} was assigned`;
+  }
+
+  private trace(key: string, args: A, stale: string | null): TracedFunction | null {
     const began = performance.now();
     const backend = tf.backend() as NodeBackend;
     let graph: TracedGraph;
     try {
-      graph = trace(backend, this.name, this.fn as (...args: never[]) => unknown, args);
+      graph = trace(backend, this.name, this.fn as (...args: never[]) => unknown, args, {
+        frozen: this.options.frozen ?? false,
+      });
     } catch (error) {
       if (error instanceof VariableMade) return null;
       throw error;
@@ -178,7 +198,7 @@ class CompiledFunction<A extends unknown[], R> {
     this.options.onTrace?.({
       name: this.name,
       count: this.count,
-      reason: this.lastKey === null ? 'first call' : difference(this.lastKey, key),
+      reason: stale ?? (this.lastKey === null ? 'first call' : difference(this.lastKey, key)),
       milliseconds: performance.now() - began,
       nodes: graph.nodes,
       captured: graph.captured,
@@ -198,7 +218,9 @@ class CompiledFunction<A extends unknown[], R> {
 
 /** Runs a traced function and assigns the variables that it assigns. */
 function run({ backend, graph }: TracedFunction, name: string, tensors: readonly tf.Tensor[]): unknown {
-  const gone = graph.reads.find((variable) => variable.isDisposed);
+  const gone =
+    graph.reads.find((variable) => variable.isDisposed) ??
+    graph.frozen.find(({ variable }) => variable.isDisposed)?.variable;
   if (gone)
     throw new UserError(`${name}: variable ${gone.name}, which the compiled function reads, was disposed`);
   if (tensors.some((tensor) => tensor.isDisposed)) throw new Error('Tensor is disposed.');

@@ -25,4 +25,5 @@ export { alignedFloat32, nativeBinding, type OpInput, runOp } from './run_op.js'
 export { dtypeName, type HostTensor, SavedModelSession } from './session.js';
 export type { SetupOptions, SetupReport } from './setup.js';
 export { describeCuda, setup } from './setup.js';
+export { type FunctionGraph, type NodeSpec, traceGraph } from './trace_graph.js';
 export type { EngineId, EngineInfo, OpLibraryInfo, ReadyOptions, TensorFlowInfo } from './types.js';

@@ -112,7 +112,7 @@ export class MdetrG extends Module {
       return { pred_logits, pred_boxes };
     },
     // A single picture is answered sooner without.
-    { name: 'prediction', warmup: 1 },
+    { name: 'prediction', warmup: 1, frozen: true },
   );
 
   constructor(

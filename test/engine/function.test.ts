@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
-import { compile, nativeBinding, opAttr, ready, runOp, type TraceReport } from '../../src/engine/index.js';
+import {
+  compile,
+  nativeBinding,
+  opAttr,
+  ready,
+  runOp,
+  type TraceReport,
+  traceGraph,
+} from '../../src/engine/index.js';
 import { UserError } from '../../src/errors.js';
 
 beforeAll(async () => {
@@ -305,6 +313,85 @@ describe('variables in compiled functions', () => {
         expect(() => compiled(tf.scalar(2))).toThrow(/the_weight.*disposed/);
       },
     );
+  });
+});
+
+describe('frozen variables', () => {
+  it('are constants, whatever depends on them alone is computed once, and an assignment traces anew', () => {
+    const w = tf.tidy(() => tf.variable(tf.ones([100, 100])));
+    const v = variable([2, 3]);
+    const reports: TraceReport[] = [];
+    const compiled = compile((x: tf.Tensor) => tf.sum(tf.mul(tf.transpose(tf.add(w, w)), x)), {
+      frozen: true,
+      onTrace: (report) => reports.push(report),
+    });
+    tf.tidy(() => {
+      expect(values(compiled(tf.scalar(1)))).toEqual([20000]);
+      // The argument, what was computed of w, its place among the inputs, product, axes, sum, result.
+      expect(reports[0]).toMatchObject({ nodes: 6, captured: 1 });
+      v.assign(tf.tensor([1, 1]));
+      expect(values(compiled(tf.scalar(2)))).toEqual([40000]);
+      expect(reports).toHaveLength(1);
+      w.assign(tf.zeros([100, 100]));
+      expect(values(compiled(tf.scalar(2)))).toEqual([0]);
+      expect(reports[1]!.reason).toBe(`variable ${w.name} was assigned`);
+      expect(compiled.traces).toBe(1);
+      w.dispose();
+      expect(() => compiled(tf.scalar(2))).toThrow(/was disposed/);
+    });
+    compiled.dispose();
+    v.dispose();
+  });
+
+  it('must not be assigned inside, and keep their values if one tries', () => {
+    const w = variable([1, 2]);
+    const compiled = compile((x: tf.Tensor) => w.assign(x), { frozen: true });
+    tf.tidy(() => {
+      expect(() => compiled(tf.tensor([3, 4]))).toThrow(/must not assign/);
+    });
+    expect(Array.from(w.dataSync())).toEqual([1, 2]);
+    w.dispose();
+  });
+});
+
+describe('warmup', () => {
+  it('runs the first calls of each signature as they are', () => {
+    const compiled = compile((x: tf.Tensor) => tf.add(x, 1), { warmup: 2 });
+    const call = (size: number) => {
+      tf.tidy(() => void compiled(tf.ones([size])));
+      return compiled.compiled;
+    };
+    expect([call(1), call(2), call(1), call(1), call(2), call(2)]).toEqual([
+      false,
+      false,
+      false,
+      true,
+      false,
+      true,
+    ]);
+    compiled.dispose();
+  });
+});
+
+describe('traceGraph', () => {
+  it('gives the graph of a function, its nodes by name, variables apart or as constants', () => {
+    const w = variable([1, 2], 'graph_weight');
+    const large = tf.ones([100, 100]);
+    const fn = ({ x }: { x: tf.Tensor }) => ({ y: tf.mul(w, x), z: [tf.sum(tf.mul(large, x))] });
+    const args: [{ x: tf.Tensor }] = [{ x: tf.zeros([]) }];
+    const open = traceGraph(fn, args);
+    const text = (graph: Uint8Array) => Buffer.from(graph).toString('latin1');
+    expect(open.arguments).toMatchObject([{ shape: [], dtype: 'float32' }]);
+    expect(open.variables).toMatchObject([{ shape: [2], variable: { name: 'graph_weight' } }]);
+    expect(open.results.map(({ shape }) => shape)).toEqual([[2], []]);
+    for (const { node } of [...open.arguments, ...open.variables, ...open.results]) {
+      expect(text(open.graph)).toContain(node);
+    }
+    expect(open.graph.length).toBeGreaterThan(40000);
+    const closed = traceGraph(fn, args, { frozen: true });
+    expect(closed.variables).toEqual([]);
+    expect(() => traceGraph(() => w.assign(tf.tensor([1, 2])), [])).toThrow(/must not assign graph_weight/);
+    tf.dispose([w, large, args[0].x]);
   });
 });
 

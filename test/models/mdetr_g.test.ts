@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
-import { ready } from '../../src/engine/index.js';
+import { nativeBinding, ready } from '../../src/engine/index.js';
 import { buildModel } from '../../src/models/build.js';
 import type { MdetrG } from '../../src/models/mdetr_g.js';
 import type { DetectorInput } from '../../src/models/types.js';
@@ -39,6 +39,32 @@ const worst = (a: tf.Tensor, b: tf.Tensor) => tf.max(tf.abs(tf.sub(a, b))).dataS
 
 beforeAll(async () => {
   await ready();
+});
+
+describe('predict', () => {
+  it('is compiled from the second call of a size on, follows the weights, and frees what it traced', () => {
+    const functions = () => nativeBinding().getNumOfFunctions();
+    const before = functions();
+    const model = buildModel(smallConfig('token-sigmoid'), 3);
+    tf.tidy(() => {
+      const input = makeInput(2);
+      const check = () => {
+        const expected = model.forward(input, input.wordMask);
+        const predicted = model.predict(input, input.wordMask);
+        expect(worst(predicted.pred_boxes, expected.pred_boxes)).toBeLessThan(1e-5);
+        expect(worst(predicted.pred_logits, expected.pred_logits)).toBeLessThan(1e-4);
+      };
+      check();
+      expect(functions()).toBe(before);
+      check();
+      expect(functions()).toBe(before + 1);
+      for (const variable of model.trainableParameters().values()) variable.assign(tf.mul(variable, 0.9));
+      check();
+      expect(functions()).toBe(before + 1);
+    });
+    model.dispose();
+    expect(functions()).toBe(before);
+  });
 });
 
 describe.each(['token-sigmoid', 'soft-token'] as const)('MdetrG with the %s head', (head) => {

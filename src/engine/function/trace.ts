@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { UserError } from '../../errors.js';
-import { type TensorId, TF_DTYPE } from '../binding.js';
 import type { NodeBackend } from '../kernels.js';
 import { FUNCTION_CONFIG } from './config.js';
 import { type ResultTemplate, replaceTensors, templateOf, tensorsOf } from './structure.js';
+import { type TensorSpec, TraceSession } from './trace_session.js';
 import { callSite } from './user_line.js';
-
-/** Type and shape of an input or output. */
-export interface TensorSpec {
-  shape: readonly number[];
-  dtype: tf.DataType;
-}
 
 /** A function as TensorFlow knows it. */
 export interface TracedGraph {
@@ -27,21 +21,27 @@ export interface TracedGraph {
   nodes: number;
   constants: number;
   captured: number;
-  /** A GraphDef with nodes `argument_*`, `variable_*`, `captured_*` and `result_*`; empty if not asked for. */
+  /** Variables that are constants of the function, and the data they held. */
+  frozen: readonly { variable: tf.Variable; dataId: tf.DataId }[];
+  /** A GraphDef; empty if not asked for. */
   graph: Uint8Array;
+  /** Its nodes of the arguments, of `reads`, and of captured tensors. */
+  inputNames: readonly string[];
+  /** Its nodes of the results and of `writes`. */
+  outputNames: readonly string[];
 }
 
-/** Thrown inside a trace that makes a variable: such a call runs as it is, and the next one is traced. */
-export class VariableMade extends Error {}
-
-/** A variable while its function is traced. */
-interface Substitution {
-  variable: tf.Variable;
-  /** What it holds outside. */
-  value: tf.DataId;
-  /** What stands for that inside. */
-  symbol: tf.DataId;
+export interface TraceOptions {
+  /** Variables are constants; what depends on them alone is computed when traced. */
+  frozen?: boolean;
+  /** Larger constants are kept beside the graph and passed in on every call. */
+  mostConstantBytes?: number;
+  /** Also serialize the graph. */
+  withGraph?: boolean;
 }
+
+/** Constants in a graph are copied whenever the graph is, so large ones stay outside. */
+const MOST_CONSTANT_BYTES = 16 * 1024;
 
 let tracing = false;
 
@@ -49,9 +49,6 @@ let tracing = false;
 export function isTracing(): boolean {
   return tracing;
 }
-
-/** TensorFlow.js's engine, as far as a trace has to put it back as it was. */
-type EngineState = ReturnType<typeof tf.engine>['state'];
 
 /**
  * Runs `fn` once on symbolic tensors and registers what it does as a TensorFlow function.
@@ -63,7 +60,7 @@ export function trace(
   name: string,
   fn: (...args: never[]) => unknown,
   args: readonly unknown[],
-  withGraph = false,
+  { frozen = false, mostConstantBytes = MOST_CONSTANT_BYTES, withGraph = false }: TraceOptions = {},
 ): TracedGraph {
   const { binding } = backend;
   const engine = tf.engine();
@@ -71,7 +68,7 @@ export function trace(
   const stackLimit = Error.stackTraceLimit;
   Error.stackTraceLimit = 100;
   tracing = true;
-  binding.traceBegin();
+  binding.traceBegin(Math.min(mostConstantBytes, Number.MAX_SAFE_INTEGER));
   engine.startScope('compile');
   try {
     const specs: TensorSpec[] = [];
@@ -79,7 +76,7 @@ export function trace(
       specs.push({ shape: [...tensor.shape], dtype: tensor.dtype });
       return session.argument(tensor);
     }) as never[];
-    session.substitute();
+    session.substitute(frozen);
     const result = fn(...symbols);
     session.checkReads();
     if (result instanceof Promise) {
@@ -87,6 +84,9 @@ export function trace(
     }
     const tensors = tensorsOf(result);
     const writes = session.assigned();
+    if (frozen && writes.length > 0) {
+      throw new UserError(`${name}: a function with frozen variables must not assign ${writes[0]!.name}`);
+    }
     const outputs = [...tensors, ...writes];
     const ids = backend.getInputTensorIds(outputs);
     session.checkKept(name);
@@ -97,6 +97,7 @@ export function trace(
       reads: variables.map((number) => session.variable(number)),
       outputs: outputs.map(({ shape, dtype }) => ({ shape: [...shape], dtype })),
       writes,
+      frozen: frozen ? session.frozenReads.map((variable) => ({ variable, dataId: variable.dataId })) : [],
       result: templateOf(result),
       ...counts,
     };
@@ -114,116 +115,6 @@ export function trace(
 /** What TensorFlow takes as the name of a function. */
 function nodeName(name: string): string {
   return `tfgeo_${name.replace(/[^A-Za-z0-9_]/g, '_')}`;
-}
-
-/** What a trace changes in TensorFlow.js's engine and puts back. */
-class TraceSession {
-  /** The first attempt to read asynchronously: its promise must not fail behind the program's back. */
-  readError: Error | null = null;
-  private readonly substitutions: Substitution[] = [];
-  private readonly kept: tf.Tensor[] = [];
-  private readonly before: Pick<EngineState, 'gradientDepth' | 'kernelDepth' | 'activeTape'>;
-  private readonly scopes: number;
-  private readonly release: () => void;
-
-  constructor(
-    private readonly backend: NodeBackend,
-    private readonly state: EngineState,
-  ) {
-    const { gradientDepth, kernelDepth, activeTape, scopeStack } = state;
-    this.before = { gradientDepth, kernelDepth, activeTape };
-    this.scopes = scopeStack.length;
-    this.release = this.watch();
-  }
-
-  argument(tensor: tf.Tensor): tf.Tensor {
-    const { shape, dtype } = tensor;
-    const id = this.backend.binding.traceArgument(shape, TF_DTYPE[dtype]);
-    return this.symbol(id, tensor);
-  }
-
-  /** Puts a symbol into every variable, so that reads become inputs and assignments outputs. */
-  substitute(): void {
-    for (const variable of Object.values(tf.engine().registeredVariables)) {
-      const id = this.backend.binding.traceVariable(variable.shape, TF_DTYPE[variable.dtype]);
-      const symbol = this.symbol(id, variable).dataId;
-      this.backend.incRef(symbol);
-      this.substitutions.push({ variable, value: variable.dataId, symbol });
-      variable.dataId = symbol;
-    }
-  }
-
-  variable(number: number): tf.Variable {
-    return this.substitutions[number]!.variable;
-  }
-
-  /** Variables that hold something else than at the start. */
-  assigned(): tf.Variable[] {
-    return this.substitutions
-      .filter(({ variable, symbol }) => variable.dataId !== symbol && !variable.isDisposed)
-      .map(({ variable }) => variable);
-  }
-
-  checkReads(): void {
-    if (this.readError) throw this.readError;
-  }
-
-  /** A tensor that is kept has a value only inside the function, so whoever kept it would be misled. */
-  checkKept(name: string): void {
-    const outlive = this.kept.filter((tensor) => this.isSymbolic(tensor));
-    if (outlive.length === 0) return;
-    const { dtype, shape } = outlive[0]!;
-    throw new UserError(
-      `${name}: ${outlive.length} tensor(s) made while tracing are kept (tf.keep), the first ${dtype}[${shape}]; ` +
-        'return them as results, or make them before the call',
-    );
-  }
-
-  restore(): void {
-    this.release();
-    const engine = tf.engine();
-    // Scopes that an error left open hold only what belongs to the trace.
-    while (this.state.scopeStack.length > this.scopes + 1) engine.endScope();
-    Object.assign(this.state, this.before);
-    for (const { variable, value } of this.substitutions) {
-      if (variable.isDisposed) continue;
-      engine.disposeTensor(variable);
-      variable.dataId = value;
-      engine.trackTensor(variable, this.backend);
-    }
-    for (const tensor of this.kept) if (this.isSymbolic(tensor)) tensor.dispose();
-  }
-
-  private isSymbolic(tensor: tf.Tensor): boolean {
-    if (tensor.isDisposed) return false;
-    return this.backend.binding.isSymbolic(this.backend.getInputTensorIds([tensor])[0]!);
-  }
-
-  private symbol(id: TensorId, { shape, dtype }: TensorSpec): tf.Tensor {
-    return this.backend.createOutputTensor({ id, shape: [...shape], dtype: TF_DTYPE[dtype] });
-  }
-
-  /** Watches what is kept and made; returns what ends that. */
-  private watch(): () => void {
-    const engine = tf.engine();
-    const { keep } = engine;
-    const { makeVariable } = engine;
-    engine.keep = (tensor) => {
-      this.kept.push(tensor);
-      return keep.call(engine, tensor) as typeof tensor;
-    };
-    engine.makeVariable = () => {
-      throw new VariableMade();
-    };
-    this.backend.onSymbolicRead = (error) => {
-      this.readError ??= error;
-    };
-    return () => {
-      engine.keep = keep;
-      engine.makeVariable = makeVariable;
-      this.backend.onSymbolicRead = null;
-    };
-  }
 }
 
 /** An error with the call and the line of the program that a trace cannot serve. */
