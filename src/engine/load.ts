@@ -20,9 +20,9 @@ export function loadLoader(addon: BuiltPart): LoaderBinding {
   return require(addon.files[0]!) as LoaderBinding;
 }
 
-/** Tells the op library where the CUDA library is, unless the user has named one. */
+/** Tells the op library where the CUDA library is, unless the user has named one; an empty name: beside the op library. */
 export function nameCudaLibrary(addon: BuiltPart): void {
-  if (process.env[CUDA_LIBRARY_SETTING]) return;
+  if (process.env[CUDA_LIBRARY_SETTING] !== undefined) return;
   const { found } = findPart('cuda', null);
   if (found !== null) loadLoader(addon).setEnv(CUDA_LIBRARY_SETTING, found.path);
 }
