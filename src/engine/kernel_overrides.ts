@@ -38,9 +38,15 @@ const KERNELS: readonly tf.KernelConfig[] = [
       const { axis, batchDims } = attrs as unknown as { axis: number; batchDims: number };
       tf.backend_util.segment_util.collectGatherOpShapeInfo(x, indices, axis, batchDims);
       const axisTensor = tf.scalar(axis, 'int32');
-      const result = run('GatherV2', [opAttr.int('batch_dims', batchDims)], [x, indices, axisTensor]);
-      axisTensor.dispose();
-      return result;
+      try {
+        return run('GatherV2', [opAttr.int('batch_dims', batchDims)], [x, indices, axisTensor]);
+      } catch (error) {
+        const outside = /indices\[.*\] = (-?\d+) is not in \[0, /.exec((error as Error).message);
+        if (!outside) throw error;
+        throw new Error(`GatherV2: the index value ${outside[1]} is not in [0, ${x.shape[axis]! - 1}]`);
+      } finally {
+        axisTensor.dispose();
+      }
     },
   },
   {

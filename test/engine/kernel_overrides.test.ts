@@ -105,8 +105,12 @@ describe('kernels and gradients in the place of the originals', () => {
 
   it('refuse an index that is outside', async () => {
     await ready({ engine: 'tensorflow' });
-    expect(() => tf.gather(ramp(3, 2), tf.tensor1d([0, 3], 'int32'))).toThrow(/3 is not in \[0, 3\)/);
-    expect(() => tf.gather(ramp(3, 2), tf.tensor1d([-1], 'int32'))).toThrow(/-1 is not in \[0, 3\)/);
+    expect(() => tf.gather(ramp(3, 2), tf.tensor1d([0, 3], 'int32'))).toThrow(
+      /the index value 3 is not in \[0, 2\]/,
+    );
+    expect(() => tf.gather(ramp(3, 2), tf.tensor1d([-1], 'int32'))).toThrow(
+      /the index value -1 is not in \[0, 2\]/,
+    );
   });
 
   it('have second derivatives', async () => {
