@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ms_deform_attn.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -60,9 +63,10 @@ int64_t Even(int64_t units, int64_t threads, int64_t most) {
   return parts;
 }
 
-Split ChooseSplit(const TfgeoMsDeformAttnShape& s) {
+// Copies pay from `visits` on.
+Split ChooseSplit(const TfgeoMsDeformAttnShape& s, int64_t visits) {
   const int64_t dim = PackedDim(s);
-  const bool packed = Visits(s) >= 4 && s.length * dim <= int64_t{1} << 23;
+  const bool packed = Visits(s) >= visits && s.length * dim <= int64_t{1} << 23;
   return {packed, dim, packed ? dim : s.heads * s.dim, s.batch * s.heads, 1};
 }
 
@@ -71,11 +75,15 @@ int64_t MostParts(const TfgeoMsDeformAttnShape& s) { return std::clamp<int64_t>(
 
 // ---- memory ----
 
+struct Free {
+  void operator()(void* memory) const { std::free(memory); }
+};
+
 // Pieces of memory for the units at work, handed on from one to the next.
 template <typename C>
 class Pool {
  public:
-  using Piece = std::unique_ptr<C[]>;
+  using Piece = std::unique_ptr<C[], Free>;
 
   explicit Pool(int64_t size) : size_(size) {}
 
@@ -89,7 +97,7 @@ class Pool {
         return piece;
       }
     }
-    return Piece(new C[size_]());
+    return New();
   }
 
   void Give(Piece piece) {
@@ -98,6 +106,20 @@ class Pool {
   }
 
  private:
+  // Samples jump about in it: with small pages their addresses alone would fill a cache.
+  Piece New() const {
+    constexpr size_t kHugePage = size_t{1} << 21;
+    const size_t bytes = static_cast<size_t>(size_) * sizeof(C), align = bytes < kHugePage / 2 ? 64 : kHugePage;
+    const size_t whole = (bytes + align - 1) / align * align;
+    void* memory = std::aligned_alloc(align, whole);
+    if (memory == nullptr) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+    if (align == kHugePage) madvise(memory, whole, MADV_HUGEPAGE);  // where that is refused it is only slower
+#endif
+    std::memset(memory, 0, whole);
+    return Piece(static_cast<C*>(memory));
+  }
+
   int64_t size_;
   std::mutex mutex_;
   std::vector<Piece> free_;
@@ -157,7 +179,7 @@ void ForwardInPlace(const Call<C>& call, const void* value, void* output, const 
 
 template <typename C>
 void RunForward(const Call<C>& call, const void* value, void* output, const Parallel& parallel) {
-  Split split = ChooseSplit(call.shape);
+  Split split = ChooseSplit(call.shape, 8);
   split.parts = Even(split.heads, parallel.threads, MostParts(call.shape));
   if (split.packed && split.Units() >= parallel.threads) {
     return ForwardPacked<C>(call, split, value, output, parallel);
@@ -261,7 +283,7 @@ void RunBackward(const Call<C>& call, const void* grad_output, const void* value
                  const Parallel& parallel) {
   constexpr int64_t kKept = int64_t{1} << 26;  // elements in the parts' sums
   const TfgeoMsDeformAttnShape& s = call.shape;
-  Split split = ChooseSplit(s);
+  Split split = ChooseSplit(s, 4);
   // Sums of 16-bit numbers need copies in any case.
   if (call.type == TFGEO_BFLOAT16 || call.type == TFGEO_FLOAT16) split.packed = true;
   std::vector<C> shares;

@@ -10,24 +10,25 @@ TFGEO_INLINE void ScatterPiece(const C* value, const C* g, const Block<C>& block
                                C* grad) {
   typedef typename Vec<C, W>::type V;
   // Locals, because every store of a vector could change what they are read from.
-  const int32_t* const corner[4] = {block.corner[0], block.corner[1], block.corner[2], block.corner[3]};
-  const C* const weight[4] = {block.weight[0], block.weight[1], block.weight[2], block.weight[3]};
+  const int32_t *const state = block.state, *const corners = block.corner;
+  const C* const weights = block.weight;
   C* const dots = block.dots;
   V up[kVecs];
   for (int v = 0; v < kVecs; ++v) up[v] = Load<C, W>(g + c + v * W);
   for (int64_t i = begin; i < end; ++i) {
-    if (kChecked && block.state[i] != kInside) continue;
+    if (kChecked && state[i] != kInside) continue;
+    const int32_t* const corner = corners + 4 * i;
     V dot[4];
     for (int k = 0; k < 4; ++k) {
-      const C* p = value + corner[k][i] + c;
+      const C* p = value + corner[k] + c;
       dot[k] = up[0] * Load<C, W>(p);
       for (int v = 1; v < kVecs; ++v) dot[k] += up[v] * Load<C, W>(p + v * W);
     }
     // One corner after the other: at a border two of them are the same pixel.
     if (grad != nullptr) {
       for (int k = 0; k < 4; ++k) {
-        C* p = grad + corner[k][i] + c;
-        const C w = weight[k][i];
+        C* p = grad + corner[k] + c;
+        const C w = weights[4 * i + k];
         for (int v = 0; v < kVecs; ++v) Store<C, W>(p + v * W, Load<C, W>(p + v * W) + w * up[v]);
       }
     }
@@ -148,21 +149,28 @@ void Backward(const Call<C>& call, const void* grad_output, const Maps<const C>&
   C* const grad_scores = static_cast<C*>(grads.scores);
   C* const grad_reference = static_cast<C*>(grads.reference);
   for (int64_t done = 0; done < all.count; done += block.rows) {
-    const int64_t left = all.count - done;
-    const Rows rows = {all.first + done * all.step, all.step, left < block.rows ? left : block.rows};
+    const Rows rows = all.Next(done, block.rows);
     const int64_t count = rows.count * per_head;
+    // All of them now, so that the processor waits for memory once.
+    for (int64_t r = 0; r < rows.count; ++r) {
+      const int64_t row = rows.first + r * rows.step;
+      PrefetchRow(call.type, grad_output, (row + rows.ahead * rows.step) * call.shape.dim, call.shape.dim);
+      LoadRow(call.type, grad_output, row * call.shape.dim, call.shape.dim, block.channels + r * block.padded_dim);
+    }
     Gather(call, rows, block);
     const bool all_inside = Locate<C, true>(block, count, maps.pixel);
     for (int64_t i = 0; i < 4 * count; ++i) block.dots[i] = C(0);
     for (int64_t r = 0; r < rows.count; ++r) {
       const int64_t row = rows.first + r * rows.step, head = row % call.shape.heads * maps.head;
       const int64_t begin = r * per_head, end = begin + per_head;
-      LoadRow(call.type, grad_output, row * call.shape.dim, call.shape.dim, block.channels);
+      if (grad_positions != nullptr) Prefetch<true>(grad_positions + 2 * row * per_head, 2 * per_head);
+      if (grad_scores != nullptr) Prefetch<true>(grad_scores + row * per_head, per_head);
+      const C* const g = block.channels + r * block.padded_dim;
       C* const grad = grad_value == nullptr ? nullptr : grad_value + head;
       if (all_inside) {
-        ScatterRow<C, false>(maps.pixels + head, block.channels, block, begin, end, maps.dim, grad);
+        ScatterRow<C, false>(maps.pixels + head, g, block, begin, end, maps.dim, grad);
       } else {
-        ScatterRow<C, true>(maps.pixels + head, block.channels, block, begin, end, maps.dim, grad);
+        ScatterRow<C, true>(maps.pixels + head, g, block, begin, end, maps.dim, grad);
       }
     }
     Differentiate(block, count);

@@ -8,11 +8,6 @@ namespace {
 template <typename C, typename S, int W, int kVecs, bool kChecked>
 TFGEO_INLINE void SumPiece(const S* value, const Block<C>& block, int64_t begin, int64_t end, int64_t c, C* out) {
   typedef typename Vec<C, W>::type V;
-  // Locals, because every store of a vector could change what they are read from.
-  const int32_t *const c0 = block.corner[0], *const c1 = block.corner[1];
-  const int32_t *const c2 = block.corner[2], *const c3 = block.corner[3];
-  const C *const w0 = block.weight[0], *const w1 = block.weight[1];
-  const C *const w2 = block.weight[2], *const w3 = block.weight[3];
   const S* const from = value + c;
   V sum[kVecs];
   for (int v = 0; v < kVecs; ++v) sum[v] = V{};
@@ -23,12 +18,18 @@ TFGEO_INLINE void SumPiece(const S* value, const Block<C>& block, int64_t begin,
       }
       continue;
     }
-    const S *const p0 = from + c0[i], *const p1 = from + c1[i], *const p2 = from + c2[i], *const p3 = from + c3[i];
+    const int32_t* const corner = block.corner + 4 * i;
+    const C* const weight = block.weight + 4 * i;
+    const S *const p0 = from + corner[0], *const p1 = from + corner[1];
+    const S *const p2 = from + corner[2], *const p3 = from + corner[3];
+    // With few sums to take turns a sample is summed by itself first, lest each of its corners wait for the one before.
     for (int v = 0; v < kVecs; ++v) {
-      sum[v] += w0[i] * LoadAs<C, W>(p0 + v * W);
-      sum[v] += w1[i] * LoadAs<C, W>(p1 + v * W);
-      sum[v] += w2[i] * LoadAs<C, W>(p2 + v * W);
-      sum[v] += w3[i] * LoadAs<C, W>(p3 + v * W);
+      V sample = kVecs < 4 ? V{} : sum[v];
+      sample += weight[0] * LoadAs<C, W>(p0 + v * W);
+      sample += weight[1] * LoadAs<C, W>(p1 + v * W);
+      sample += weight[2] * LoadAs<C, W>(p2 + v * W);
+      sample += weight[3] * LoadAs<C, W>(p3 + v * W);
+      sum[v] = kVecs < 4 ? sum[v] + sample : sample;
     }
   }
   for (int v = 0; v < kVecs; ++v) Store<C, W>(out + c + v * W, sum[v]);
@@ -62,21 +63,23 @@ TFGEO_INLINE void SumRow(const S* value, const Block<C>& block, int64_t begin, i
 template <typename C, typename S>
 void Forward(const Call<C>& call, const Maps<const S>& maps, const Rows& all, const Block<C>& block, void* output) {
   const int64_t per_head = call.per_head;
+  // What has the right type and no padding needs no detour.
+  const bool direct = (call.type == TFGEO_FLOAT32 || call.type == TFGEO_FLOAT64) && maps.dim == call.shape.dim;
   for (int64_t done = 0; done < all.count; done += block.rows) {
-    const int64_t left = all.count - done;
-    const Rows rows = {all.first + done * all.step, all.step, left < block.rows ? left : block.rows};
+    const Rows rows = all.Next(done, block.rows);
     Gather(call, rows, block);
     const bool all_inside = Locate<C, false>(block, rows.count * per_head, maps.pixel);
     for (int64_t r = 0; r < rows.count; ++r) {
       const int64_t row = rows.first + r * rows.step;
       const S* value = maps.pixels + row % call.shape.heads * maps.head;
       const int64_t begin = r * per_head, end = begin + per_head;
+      C* const out = direct ? static_cast<C*>(output) + row * maps.dim : block.channels;
       if (all_inside) {
-        SumRow<C, S, false>(value, block, begin, end, maps.dim, block.channels);
+        SumRow<C, S, false>(value, block, begin, end, maps.dim, out);
       } else {
-        SumRow<C, S, true>(value, block, begin, end, maps.dim, block.channels);
+        SumRow<C, S, true>(value, block, begin, end, maps.dim, out);
       }
-      StoreRow(call.type, block.channels, call.shape.dim, output, row * call.shape.dim);
+      if (!direct) StoreRow(call.type, block.channels, call.shape.dim, output, row * call.shape.dim);
     }
   }
 }

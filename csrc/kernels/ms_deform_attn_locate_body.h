@@ -73,7 +73,9 @@ TFGEO_INLINE void Gather(const Call<C>& call, const Rows& rows, const Block<C>& 
   const int64_t per_head = call.per_head, levels = call.shape.levels, size = call.shape.reference_size;
   const int64_t points = call.shape.points;
   for (int64_t r = 0; r < rows.count; ++r) {
-    const int64_t row = rows.first + r * rows.step;
+    const int64_t row = rows.first + r * rows.step, later = row + rows.ahead * rows.step;
+    Prefetch<false>(call.positions + 2 * later * per_head, 2 * per_head);
+    Prefetch<false>(call.scores + later * per_head, per_head);
     Widen(call.positions + 2 * row * per_head, 2 * per_head, block.positions + 2 * r * per_head);
     Widen(call.scores + row * per_head, per_head, block.attn + r * per_head);
     if (size == 0) continue;
@@ -97,6 +99,7 @@ TFGEO_INLINE bool Locate(const Block<C>& block, int64_t count, int64_t pixel) {
   constexpr int W = kWidth<C>;
   typedef typename Vec<C, W>::type V;
   typedef typename Vec<typename Lane<C>::Int, W>::type I;
+  typedef typename Vec<int32_t, W>::type I32;
   const I stride = I{} + static_cast<int32_t>(pixel);
   const V zero = V{}, one = V{} + C(1);
   I all_inside = I{} == 0;
@@ -127,15 +130,12 @@ TFGEO_INLINE bool Locate(const Block<C>& block, int64_t count, int64_t pixel) {
     const I start = LoadInts<C, W>(block.start + i);
     const I upper = start + y0 * width * stride, lower = start + y1 * width * stride;
     const I at_left = x0 * stride, at_right = x1 * stride;
-    StoreInts<C, W>(block.corner[0] + i, upper + at_left);
-    StoreInts<C, W>(block.corner[1] + i, upper + at_right);
-    StoreInts<C, W>(block.corner[2] + i, lower + at_left);
-    StoreInts<C, W>(block.corner[3] + i, lower + at_right);
+    StoreFours<int32_t, W>(block.corner + 4 * i, __builtin_convertvector(upper + at_left, I32),
+                           __builtin_convertvector(upper + at_right, I32),
+                           __builtin_convertvector(lower + at_left, I32),
+                           __builtin_convertvector(lower + at_right, I32));
     const V at = a * wt, ab = a * wb;
-    Store<C, W>(block.weight[0] + i, at * wl);
-    Store<C, W>(block.weight[1] + i, at * wr);
-    Store<C, W>(block.weight[2] + i, ab * wl);
-    Store<C, W>(block.weight[3] + i, ab * wr);
+    StoreFours<C, W>(block.weight + 4 * i, at * wl, at * wr, ab * wl, ab * wr);
     if (kGrad) {
       Store<C, W>(block.side[0] + i, wl);
       Store<C, W>(block.side[1] + i, wr);

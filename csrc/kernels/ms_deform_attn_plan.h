@@ -34,9 +34,15 @@ struct Call {
         reference(shape.reference_size == 0 ? nullptr : static_cast<const C*>(samples.reference)) {}
 };
 
-// Rows first, first + step, ...
+// Rows first, first + step, ... Those `ahead` steps further are next; 0 where none are.
 struct Rows {
-  int64_t first, step, count;
+  int64_t first, step, count, ahead = 0;
+
+  // Of these rows those from `done` on, at most `most`.
+  Rows Next(int64_t done, int64_t most) const {
+    const int64_t left = count - done;
+    return {first + done * step, step, left < most ? left : most, left < 2 * most ? 0 : most};
+  }
 };
 
 // The maps of one batch item: those of all heads as they lie in `value`, or a copy of one head's.
@@ -55,17 +61,17 @@ constexpr int32_t kInside = 0, kOutside = 1, kNan = 2;
 template <typename C>
 struct Block {
   // About as many samples as make the overhead of a block small and keep it in the first-level cache.
-  static constexpr int64_t kSamples = 64;
+  static constexpr int64_t kSamples = 128, kChannels = 1024;
 
   Block(const Call<C>& call, int64_t pixel, int64_t dim) {
     const TfgeoMsDeformAttnShape& shape = call.shape;
-    rows = std::max<int64_t>(1, kSamples / call.per_head);
+    padded_dim = (dim + 15) / 16 * 16;
+    rows = std::max<int64_t>(1, std::min(kSamples / call.per_head, kChannels / padded_dim));
     const int64_t count = rows * call.per_head;
     // Every array starts on its own cache line and has room for a whole vector beyond the last sample.
     padded = (count + 15) / 16 * 16 + 16;
-    const int64_t padded_dim = (dim + 15) / 16 * 16;
     ints_.reset(new int32_t[8 * padded]());
-    reals_.reset(new C[30 * padded + padded_dim]());
+    reals_.reset(new C[30 * padded + rows * padded_dim]());
     int32_t* ints = ints_.get();
     C* reals = reals_.get();
     auto take_ints = [&] { return std::exchange(ints, ints + padded); };
@@ -74,16 +80,16 @@ struct Block {
     width = take_ints();
     height = take_ints();
     state = take_ints();
-    for (int k = 0; k < 4; ++k) corner[k] = take_ints();
+    corner = std::exchange(ints, ints + 4 * padded);
     width_t = take(1);
     height_t = take(1);
     positions = take(2);
     for (C** array : {&scale_x, &scale_y, &reference_x, &reference_y, &attn}) *array = take(1);
     for (int k = 0; k < 4; ++k) {
-      weight[k] = take(1);
       side[k] = take(1);
       inside[k] = take(1);
     }
+    weight = take(4);
     dots = take(4);
     grad_positions = take(2);
     for (C** array : {&grad_x, &grad_y, &grad_attn}) *array = take(1);
@@ -91,8 +97,9 @@ struct Block {
     FillTables(shape, pixel);
   }
 
-  int64_t rows;    // at most, in one block
-  int64_t padded;  // samples
+  int64_t rows;        // at most, in one block
+  int64_t padded;      // samples
+  int64_t padded_dim;  // channels
   // The same for every block. Padding is a 1x1 map, sampled at its only pixel.
   int32_t *start, *width, *height;  // first element of the sample's level, its size
   C *width_t, *height_t;
@@ -100,15 +107,15 @@ struct Block {
   C *positions, *scale_x, *scale_y, *reference_x, *reference_y, *attn;
   // Where the samples lie.
   int32_t* state;
-  int32_t* corner[4];  // element of the maps: top left, top right, bottom left, bottom right
-  C* weight[4];        // attention weight times bilinear weight, 0 outside
+  int32_t* corner;  // [samples, 4], elements of the maps: top left, top right, bottom left, bottom right
+  C* weight;        // [samples, 4], attention weight times bilinear weight, 0 outside
   // For the gradient: bilinear weight by side (left, right, top, bottom), 0 outside; 1 where the side is inside.
   C* side[4];
   C* inside[4];
   C* dots;                     // [samples, 4]: grad_output times each corner
   C *grad_x, *grad_y;          // of the locations
   C *grad_positions, *grad_attn;
-  C* channels;  // of one row
+  C* channels;  // [rows, padded_dim]: of the output, or of its gradient
 
  private:
   void FillTables(const TfgeoMsDeformAttnShape& shape, int64_t pixel) {

@@ -22,6 +22,13 @@ TFGEO_INLINE void Store(T* p, typename Vec<T, W>::type v) {
   __builtin_memcpy(p, &v, sizeof(v));
 }
 
+// Brings `size` elements near, to be read or (kWrite) written.
+template <bool kWrite, typename T>
+TFGEO_INLINE void Prefetch(const T* p, int64_t size) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t i = 0; i < size; i += kLine) __builtin_prefetch(p + i, kWrite ? 1 : 0);
+}
+
 // The same bits as another type.
 template <typename To, typename From>
 TFGEO_INLINE To Bits(From from) {
@@ -89,6 +96,18 @@ TFGEO_INLINE V Odds(V a, V b) {
 template <int W, int kSecond, typename V, int... I>
 TFGEO_INLINE V Interleave(V a, V b, Lanes<I...>) {
   return __builtin_shufflevector(a, b, (I / 2 + kSecond * W / 2 + I % 2 * W)...);
+}
+
+// to[4 * i + j] = lane i of vector j.
+template <typename T, int W, typename V>
+TFGEO_INLINE void StoreFours(T* to, V a, V b, V c, V d) {
+  constexpr FirstLanes<W> lanes;
+  const V ac0 = Interleave<W, 0>(a, c, lanes), ac1 = Interleave<W, 1>(a, c, lanes);
+  const V bd0 = Interleave<W, 0>(b, d, lanes), bd1 = Interleave<W, 1>(b, d, lanes);
+  Store<T, W>(to, Interleave<W, 0>(ac0, bd0, lanes));
+  Store<T, W>(to + W, Interleave<W, 1>(ac0, bd0, lanes));
+  Store<T, W>(to + 2 * W, Interleave<W, 0>(ac1, bd1, lanes));
+  Store<T, W>(to + 3 * W, Interleave<W, 1>(ac1, bd1, lanes));
 }
 
 template <int W, typename V>

@@ -86,20 +86,23 @@ TFGEO_INLINE void StoreAs(Half* p, typename Vec<float, W>::type v) {
 
 // ---- rows ----
 
-template <typename C, typename S>
+// In pieces as wide as they fit.
+template <typename C, int W = TFGEO_VECTOR_BYTES / sizeof(C), typename S>
 TFGEO_INLINE void Widen(const S* from, int64_t size, C* to) {
-  constexpr int W = TFGEO_VECTOR_BYTES / sizeof(C);
   int64_t i = 0;
   for (; i + W <= size; i += W) Store<C, W>(to + i, LoadAs<C, W>(from + i));
-  for (; i < size; ++i) Store<C, 1>(to + i, LoadAs<C, 1>(from + i));
+  if constexpr (W > 1) {
+    if (i < size) Widen<C, W / 2>(from + i, size - i, to + i);
+  }
 }
 
-template <typename C, typename S>
+template <typename C, int W = TFGEO_VECTOR_BYTES / sizeof(C), typename S>
 TFGEO_INLINE void Narrow(const C* from, int64_t size, S* to) {
-  constexpr int W = TFGEO_VECTOR_BYTES / sizeof(C);
   int64_t i = 0;
   for (; i + W <= size; i += W) StoreAs<C, W>(to + i, Load<C, W>(from + i));
-  for (; i < size; ++i) StoreAs<C, 1>(to + i, Load<C, 1>(from + i));
+  if constexpr (W > 1) {
+    if (i < size) Narrow<C, W / 2>(from + i, size - i, to + i);
+  }
 }
 
 // Elements [at, at + size) of a tensor of this type; C is double for that, float for the others.
@@ -110,6 +113,11 @@ TFGEO_INLINE void LoadRow(TfgeoType type, const void* tensor, int64_t at, int64_
     if (type == TFGEO_FLOAT16) return Widen(static_cast<const Half*>(tensor) + at, size, to);
   }
   Widen(static_cast<const C*>(tensor) + at, size, to);
+}
+
+TFGEO_INLINE void PrefetchRow(TfgeoType type, const void* tensor, int64_t at, int64_t size) {
+  const int64_t bytes = type == TFGEO_FLOAT64 ? 8 : type == TFGEO_FLOAT32 ? 4 : 2;
+  Prefetch<false>(static_cast<const char*>(tensor) + at * bytes, size * bytes);
 }
 
 template <typename C>
