@@ -3,7 +3,7 @@
 //
 // Each program checks its kernel against a naive version and then times it:
 //     g++ -std=c++17 -O3 -pthread csrc/dev/OP.cc csrc/kernels/OP*.cc csrc/kernels/isa.cc -o /tmp/OP && /tmp/OP
-// It exits 1 when a check fails. With the argument `check` it does not time. TFGEO_ISA=portable|avx2 tries the code for
+// It exits 1 when a check fails, 5 when the processor lacks the instruction set. With the argument `check` it does not time. TFGEO_ISA=portable|avx2 tries the code for
 // older processors.
 #ifndef TFGEO_DEV_DEV_H_
 #define TFGEO_DEV_DEV_H_
@@ -20,6 +20,7 @@
 #include <thread>
 #include <vector>
 
+#include "../kernels/isa.h"
 #include "../kernels/parallel.h"
 
 namespace tfgeo::dev {
@@ -78,6 +79,17 @@ inline void Check(const std::string& what, double error, double tolerance) {
   const bool ok = error <= tolerance;
   if (!ok) ++failures;
   std::printf("%s  %-58s %.2e (at most %.0e)\n", ok ? "ok  " : "FAIL", what.c_str(), error, tolerance);
+}
+
+// The start of a program whose kernels are compiled for several instruction sets: says which one it is. False where
+// TFGEO_ISA names one that this processor lacks; the program then ends with kLeftOut.
+constexpr int kLeftOut = 5;
+
+inline bool StartIsa() {
+  char text[256] = "";
+  const bool usable = tfgeo_cpu_check_isa({text, sizeof(text)}) == TFGEO_OK;
+  std::printf("%s\n", usable ? (std::string("isa   ") + tfgeo_cpu_isa()).c_str() : text);
+  return usable;
 }
 
 // The end of every program: times unless told not to, then gives the exit code.

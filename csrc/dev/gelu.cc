@@ -24,12 +24,14 @@ void TimeAll() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (!dev::StartIsa()) return dev::kLeftOut;
+  const Parallel parallel = dev::Threads(3);
   std::vector<float> x;
   for (double v = -14; v < 14; v += 0.00123) x.push_back(static_cast<float>(v));
   const std::vector<float> ones(x.size(), 1.0f);
   std::vector<float> y(x.size()), g(x.size());
-  Gelu(x.size(), x.data(), y.data(), Parallel());
-  GeluGrad(x.size(), ones.data(), x.data(), g.data(), Parallel());
+  Gelu(x.size(), x.data(), y.data(), parallel);
+  GeluGrad(x.size(), ones.data(), x.data(), g.data(), parallel);
   double error = 0, tail = 0, slope = 0;
   for (size_t i = 0; i < x.size(); ++i) {
     const double v = x[i], phi = std::erfc(-v / std::sqrt(2.0)) / 2;

@@ -13,8 +13,8 @@
 
 namespace tfgeo::dev {
 
-// Between two pages that nobody may touch, and right beside one of them; between the other and the buffer lies a pattern.
-// A stray access ends the program, or makes Intact() false.
+// Between two pages that nobody may touch, and right beside one of them; between the other and the buffer lies a
+// pattern. A stray access ends the program, or makes Intact() false.
 class Guarded {
  public:
   enum Side { kFront, kBack };

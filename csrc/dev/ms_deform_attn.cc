@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <string>
 
-#include "../kernels/isa.h"
 #include "dev.h"
 #include "ms_deform_attn_call.h"
 #include "ms_deform_attn_odd.h"
@@ -38,8 +37,8 @@ double ToleranceOf(TfgeoType type) {
 
 DeformData DataFor(const DeformCase& c, TfgeoType type, uint32_t seed) {
   return dev::RandomData(
-      c, seed, [&](double x) { return dev::Round(type, x); },
-      [&](double x) { return dev::Round(dev::SampleType(type), x); });
+      c, seed, [&](double x) { return dev::RoundTo(type, x); },
+      [&](double x) { return dev::RoundTo(dev::SampleType(type), x); });
 }
 
 struct Errors {
@@ -241,7 +240,7 @@ void TimeAll() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::printf("isa   %s\n", tfgeo_cpu_isa());
+  if (!dev::StartIsa()) return dev::kLeftOut;
   for (const DeformCase& c : dev::DeformCases()) {
     for (const int64_t form : {0, 2, 4}) {
       for (const TfgeoType type : kTypes) CheckCase(c.Raw(form), type);

@@ -3,70 +3,16 @@
 #ifndef TFGEO_DEV_MS_DEFORM_ATTN_CALL_H_
 #define TFGEO_DEV_MS_DEFORM_ATTN_CALL_H_
 
-#include <cstring>
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "cuda_shim/small_floats.h"
+#include "element_types.h"
 #include "guarded.h"
 #include "ms_deform_attn_definition.h"
 
 namespace tfgeo::dev {
-
-// ---- types ----
-
-inline const char* TypeName(TfgeoType type) {
-  const char* const names[] = {"float32", "float64", "float16", "bfloat16"};
-  return names[type];
-}
-
-// What samples, their gradients and sums are in.
-inline TfgeoType SampleType(TfgeoType type) { return type == TFGEO_FLOAT64 ? TFGEO_FLOAT64 : TFGEO_FLOAT32; }
-
-inline size_t Bytes(TfgeoType type) { return type == TFGEO_FLOAT64 ? 8 : type == TFGEO_FLOAT32 ? 4 : 2; }
-
-inline double Get(TfgeoType type, const void* tensor, size_t i) {
-  const char* p = static_cast<const char*>(tensor) + i * Bytes(type);
-  double d;
-  float f;
-  uint16_t bits;
-  switch (type) {
-    case TFGEO_FLOAT64:
-      std::memcpy(&d, p, sizeof(d));
-      return d;
-    case TFGEO_FLOAT32:
-      std::memcpy(&f, p, sizeof(f));
-      return f;
-    default:
-      std::memcpy(&bits, p, sizeof(bits));
-      return type == TFGEO_FLOAT16 ? shim::From16Bits<10>(bits) : shim::From16Bits<7>(bits);
-  }
-}
-
-inline void Put(TfgeoType type, double value, void* tensor, size_t i) {
-  char* p = static_cast<char*>(tensor) + i * Bytes(type);
-  const float f = static_cast<float>(value);
-  uint16_t bits = 0;
-  switch (type) {
-    case TFGEO_FLOAT64:
-      std::memcpy(p, &value, sizeof(value));
-      return;
-    case TFGEO_FLOAT32:
-      std::memcpy(p, &f, sizeof(f));
-      return;
-    default:
-      bits = type == TFGEO_FLOAT16 ? shim::RoundTo16Bits<10>(value) : shim::RoundTo16Bits<7>(value);
-      std::memcpy(p, &bits, sizeof(bits));
-  }
-}
-
-// The nearest number that the type holds.
-inline double Round(TfgeoType type, double value) {
-  char memory[8];
-  Put(type, value, memory, 0);
-  return Get(type, memory, 0);
-}
 
 // ---- threads ----
 
@@ -144,17 +90,17 @@ class DeformCall {
   using Tensor = std::unique_ptr<Guarded>;
 
   static Tensor Room(TfgeoType type, int64_t count, Side side) {
-    return std::make_unique<Guarded>(static_cast<size_t>(count) * Bytes(type), side);
+    return std::make_unique<Guarded>(static_cast<size_t>(count) * TypeSize(type), side);
   }
   static Tensor Filled(TfgeoType type, const std::vector<double>& numbers, Side side) {
     Tensor tensor = Room(type, static_cast<int64_t>(numbers.size()), side);
-    for (size_t i = 0; i < numbers.size(); ++i) Put(type, numbers[i], tensor->get(), i);
+    const std::vector<unsigned char> bytes = EncodeAll(type, numbers);
+    std::copy(bytes.begin(), bytes.end(), static_cast<unsigned char*>(tensor->get()));
     return tensor;
   }
   static std::vector<double> Numbers(TfgeoType type, const Guarded& tensor) {
-    std::vector<double> numbers(tensor.size() / Bytes(type));
-    for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = Get(type, tensor.get(), i);
-    return numbers;
+    const auto* bytes = static_cast<const unsigned char*>(tensor.get());
+    return DecodeAll(type, std::vector<unsigned char>(bytes, bytes + tensor.size()));
   }
   TfgeoMsDeformAttnSamples Samples() const {
     return {c_.reference_size ? reference_->get() : nullptr, positions_->get(), scores_->get()};

@@ -70,8 +70,8 @@ inline int Differing(const std::vector<double>& got, const std::vector<double>& 
 
 inline void CheckNotFinite(const DeformCase& c, TfgeoType type) {
   const double tolerance = type == TFGEO_BFLOAT16 ? 4e-3 : type == TFGEO_FLOAT16 ? 5e-4 : 1e-5;
-  const auto to_value = [&](double x) { return Round(type, x); };
-  const auto to_sample = [&](double x) { return Round(SampleType(type), x); };
+  const auto to_value = [&](double x) { return RoundTo(type, x); };
+  const auto to_sample = [&](double x) { return RoundTo(SampleType(type), x); };
   DeformData odd = RandomData(c, 5, to_value, to_sample), tame = odd, got;
   const std::vector<bool> nan = MakeOdd(c, odd, tame);
   Define(c, tame);
@@ -117,13 +117,14 @@ inline void CheckRounding(TfgeoType type, bool few) {
   DeformData d;
   int wrong = 0;
   for (const double number : {1.0, 1.0 / 3, 0.00731, 1e-6, 4097.0, -77.7}) {
-    const double weight = Round(TFGEO_FLOAT32, number);
+    const double weight = RoundTo(TFGEO_FLOAT32, number);
     d.value.assign(static_cast<size_t>(c.ValueSize()), 0);
     for (int i = 0; i < 65536; ++i) {
-      const uint16_t bits = static_cast<uint16_t>(i);
-      d.value[bits] = Get(type, &bits, 0);
+      unsigned char bytes[8];
+      PutBits(static_cast<uint16_t>(i), bytes);
+      d.value[static_cast<size_t>(i)] = Decode(type, bytes);
     }
-    d.positions = {few ? 0.5 : Round(TFGEO_FLOAT32, 0.5 / 3), 0.5};
+    d.positions = {few ? 0.5 : RoundTo(TFGEO_FLOAT32, 0.5 / 3), 0.5};
     d.scores = {weight};
     d.upstream.assign(65536, 0);
     DeformCall call(c, d, type);
@@ -131,7 +132,7 @@ inline void CheckRounding(TfgeoType type, bool few) {
     DeformData got;
     call.Read(got);
     for (size_t i = 0; i < 65536; ++i) {
-      const double want = Round(type, static_cast<float>(weight * d.value[i]));
+      const double want = RoundTo(type, static_cast<float>(weight * d.value[i]));
       wrong += std::isfinite(d.value[i]) ? got.output[i] != want : std::isfinite(got.output[i]);
     }
   }
@@ -147,7 +148,7 @@ inline void CheckExp(TfgeoType type) {
   for (int64_t q = 0; q < c.queries; ++q) {
     d.positions.insert(d.positions.end(), {0, 0, 1, 0});
     d.reference.insert(d.reference.end(), {0.25, 0.5});
-    d.scores.insert(d.scores.end(), {0, Round(type, -uniform(0, 86))});
+    d.scores.insert(d.scores.end(), {0, RoundTo(type, -uniform(0, 86))});
   }
   d.upstream.assign(static_cast<size_t>(c.OutputSize()), 0);
   DeformCall call(c, d, type);

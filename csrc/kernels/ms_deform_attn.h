@@ -9,7 +9,7 @@
  * Pixel coordinates are x * W - 0.5 and y * H - 0.5. A sample counts when both lie strictly between -1 and the size;
  * corners outside the map are zero. A sample outside adds nothing, whatever its weight; NaN as a location or weight
  * makes the outputs of its query and head NaN. Where a coordinate is an integer the gradient of the location is the
- * derivative to the right.
+ * derivative to the right. An infinite number in value may make the sums that it enters NaN.
  *
  * `type` is the type of value and output and of their gradients. Samples and their gradients are float64 where that is
  * float64 and float32 otherwise; sums are taken in that type too.

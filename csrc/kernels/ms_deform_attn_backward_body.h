@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The gradients of the rows. Part of ms_deform_attn_body.h.
+// The loops of ms_deform_attn_backward.cc, compiled once per instruction set: no include guard, no includes but other
+// bodies (foreach_isa.h).
+#include "vector.h"
+#include "vector_convert.h"
+#include "vector_exp.h"
+#include "ms_deform_attn_locate_body.h"
+#include "ms_deform_attn_pack_body.h"
 
 namespace tfgeo::TFGEO_ISA {
 namespace {
@@ -37,8 +43,8 @@ TFGEO_INLINE void ScatterPiece(const C* value, const C* g, const Block<C>& block
 }
 
 template <typename C, int W, bool kChecked>
-TFGEO_INLINE void ScatterRest(const C* value, const C* g, const Block<C>& block, int64_t begin, int64_t end, int64_t c, int64_t dim,
-                              C* grad) {
+TFGEO_INLINE void ScatterRest(const C* value, const C* g, const Block<C>& block, int64_t begin, int64_t end,
+                              int64_t c, int64_t dim, C* grad) {
   for (; c + 4 * W <= dim; c += 4 * W) ScatterPiece<C, W, 4, kChecked>(value, g, block, begin, end, c, grad);
   if (c + 2 * W <= dim) {
     ScatterPiece<C, W, 2, kChecked>(value, g, block, begin, end, c, grad);
@@ -54,7 +60,8 @@ TFGEO_INLINE void ScatterRest(const C* value, const C* g, const Block<C>& block,
 }
 
 template <typename C, bool kChecked>
-TFGEO_INLINE void ScatterRow(const C* value, const C* g, const Block<C>& block, int64_t begin, int64_t end, int64_t dim, C* grad) {
+TFGEO_INLINE void ScatterRow(const C* value, const C* g, const Block<C>& block, int64_t begin, int64_t end,
+                             int64_t dim, C* grad) {
   constexpr int W = kWidth<C>;
   if (dim == 32) return ScatterPiece<C, W, 32 / W, kChecked>(value, g, block, begin, end, 0, grad);
   ScatterRest<C, W, kChecked>(value, g, block, begin, end, 0, dim, grad);
@@ -139,8 +146,8 @@ TFGEO_INLINE void ReferenceGrad(const Call<C>& call, const Block<C>& block, int6
   }
 }
 
-// The gradients of some rows of one batch item; of the value's, those are added that go through them. Where `grads` has a
-// null pointer there is nothing to do; grads.reference has room for every row, [N, Q, M, L, R].
+// The gradients of some rows of one batch item; of the value's, those are added that go through them. Where `grads` has
+// a null pointer there is nothing to do; grads.reference has room for every row, [N, Q, M, L, R].
 template <typename C>
 void Backward(const Call<C>& call, const void* grad_output, const Maps<const C>& maps, C* grad_value, const Rows& all,
               const Block<C>& block, const TfgeoMsDeformAttnGrads& grads) {
@@ -186,6 +193,22 @@ void Backward(const Call<C>& call, const void* grad_output, const Maps<const C>&
         ReferenceGrad(call, block, begin, grad_reference + row * call.shape.levels * call.shape.reference_size);
       }
     }
+  }
+}
+
+// Pixels [begin, end) of the other way round: the sum of one or more copies, which ends up in the first.
+template <typename C>
+void Unpack(const Call<C>& call, C* const* copies, int64_t count, int64_t pixel, int64_t item, int64_t head,
+            int64_t begin, int64_t end, void* value) {
+  const TfgeoMsDeformAttnShape& shape = call.shape;
+  const int64_t first = item * shape.length * shape.heads + head;
+  for (int64_t s = begin; s < end; ++s) {
+    C* sum = copies[0] + s * pixel;
+    for (int64_t k = 1; k < count; ++k) {
+      const C* other = copies[k] + s * pixel;
+      for (int64_t d = 0; d < shape.dim; ++d) sum[d] += other[d];
+    }
+    StoreRow(call.type, sum, shape.dim, value, (first + s * shape.heads) * shape.dim);
   }
 }
 

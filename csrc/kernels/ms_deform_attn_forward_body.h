@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sums over the samples of a row. Part of ms_deform_attn_body.h.
+// The loops of ms_deform_attn_forward.cc, compiled once per instruction set: no include guard, no includes but other
+// bodies (foreach_isa.h).
+//
+// Per block of rows: first all its samples are located (vectorised over samples), then each row sums pixels of D
+// channels (vectorised over channels).
+#include "vector.h"
+#include "vector_convert.h"
+#include "vector_exp.h"
+#include "ms_deform_attn_locate_body.h"
+#include "ms_deform_attn_pack_body.h"
 
 namespace tfgeo::TFGEO_ISA {
 namespace {
@@ -37,7 +46,8 @@ TFGEO_INLINE void SumPiece(const S* value, const Block<C>& block, int64_t begin,
 
 // Channels from c on, in pieces as wide as they fit.
 template <typename C, typename S, int W, bool kChecked>
-TFGEO_INLINE void SumRest(const S* value, const Block<C>& block, int64_t begin, int64_t end, int64_t c, int64_t dim, C* out) {
+TFGEO_INLINE void SumRest(const S* value, const Block<C>& block, int64_t begin, int64_t end, int64_t c, int64_t dim,
+                          C* out) {
   for (; c + 4 * W <= dim; c += 4 * W) SumPiece<C, S, W, 4, kChecked>(value, block, begin, end, c, out);
   if (c + 2 * W <= dim) {
     SumPiece<C, S, W, 2, kChecked>(value, block, begin, end, c, out);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a block of rows to where its samples lie and what they weigh. Part of ms_deform_attn_body.h.
+// From a block of rows to where its samples lie and what they weigh. Part of the forward and backward bodies.
 //
 // Corners outside the map are moved onto a corner of the same sample that is inside and get weight zero, so that the
 // loops over channels need no branches and read nothing that the sample does not touch.
@@ -28,8 +28,8 @@ TFGEO_INLINE Vec<double, kWidth<double>>::type ExpOf(Vec<double, kWidth<double>>
   return minus;
 }
 
-// In place. Minus infinity gets weight 0; NaN or infinity, or nothing but minus infinity, make all of them NaN. Behind the
-// row there is more of the block, which is read but kept.
+// In place. Minus infinity gets weight 0; NaN or infinity, or nothing but minus infinity, make all of them NaN. Behind
+// the row there is more of the block, which is read but kept.
 template <typename C>
 TFGEO_INLINE void Softmax(C* a, int64_t size) {
   constexpr int W = kWidth<C>;
@@ -48,7 +48,7 @@ TFGEO_INLINE void Softmax(C* a, int64_t size) {
   for (int64_t i = 0; i < size; i += W) {
     const I mine = count < static_cast<Int>(size - i);
     const V x = Load<C, W>(a + i);
-    const V e = ExpOf(top - x);
+    const V e = ExpOf(mine ? top - x : V{});
     sum += mine ? e : V{};
     Store<C, W>(a + i, mine ? e : x);
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows of any type of the C interface as rows of numbers to compute with. Part of an ISA body, after vector.h: no include
-// guard on purpose. Needs abi.h, half.h and, for x86 and ARM, the compiler's header of intrinsics.
+// Rows of any type of the C interface as rows of numbers to compute with. Part of an ISA body, after vector.h: no
+// include guard on purpose. Needs abi.h, half.h and, for x86 and ARM, the compiler's header of intrinsics.
 
 namespace tfgeo::TFGEO_ISA {
 namespace {

@@ -4,7 +4,8 @@
 namespace tfgeo::TFGEO_ISA {
 namespace {
 
-// To about a unit of the last place; 0 beyond 87, NaN stays NaN. A polynomial on half a binary order, then the exponent bits.
+// To about a unit of the last place; 0 beyond 87, NaN stays NaN. A polynomial on half a binary order, then the exponent
+// bits.
 template <int W>
 TFGEO_INLINE typename Vec<float, W>::type ExpMinus(typename Vec<float, W>::type s) {
   typedef typename Vec<float, W>::type V;
