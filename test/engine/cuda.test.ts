@@ -207,7 +207,7 @@ describe('doctor on GPUs', () => {
     expect((await inspectCuda(gpus)).fix?.command).toBe('unset TFGEO_CUDA_LIBRARY');
     delete process.env.TFGEO_CUDA_LIBRARY;
     process.env.XDG_CACHE_HOME = folder;
-    useNvcc(['sm_75', 'sm_90']);
+    useNvcc(['sm_75', 'sm_90'], `cp '${fakeLibrary(answer('sm_90'))}' "$2"`);
     const none = await inspectCuda(gpus);
     expect(none.cards[0]!.service).toBe('none');
     expect(none.fix?.command).toBe('npx tfgeo-train setup --cuda');

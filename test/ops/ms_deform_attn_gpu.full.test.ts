@@ -39,7 +39,8 @@ beforeAll(async () => {
   const headers = ['-isystem', join(tensorflow, 'include')];
   const ops = run('g++', [...common, ...defines, ...headers, ...sources, ...kernels, ...link, '-o', OPS]);
   expect(ops).toEqual({ status: 0, said: '' });
-  const cuda = ['test/ops/cuda_stand_in.cc', ...kernels, 'csrc/kernels/ms_deform_attn.cc'];
+  const cpu = ['', '_forward', '_backward'].map((part) => `csrc/kernels/ms_deform_attn${part}.cc`);
+  const cuda = ['test/ops/cuda_stand_in.cc', ...kernels, ...cpu];
   expect(run('g++', [...common, ...cuda, '-o', CUDA])).toEqual({ status: 0, said: '' });
 });
 
