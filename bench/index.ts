@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * All timings, or those named: `npm run bench [-- model compiled ms_deform_attn fused_ops]`.
+ * All timings, or those named: `npm run bench [-- model compiled detectors ms_deform_attn fused_ops]`.
  *
  *   --no-peer      ours alone, without other people's implementations beside it
  *   --threads N    threads of each side (2)
@@ -15,6 +15,7 @@ const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
   ms_deform_attn: () => import('./ms_deform_attn.js'),
   fused_ops: () => import('./fused_ops.js'),
   compiled: () => import('./compiled.js'),
+  detectors: () => import('./detectors.js'),
   model: () => import('./model.js'),
 };
 

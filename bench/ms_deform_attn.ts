@@ -12,9 +12,10 @@ import { packageRoot } from '../src/package.js';
 import { BENCH_CASES, type BenchArrays, type BenchCase, benchArrays } from './ms_deform_attn_cases.js';
 import { VARIANTS, type Variant, variantInputs } from './ms_deform_attn_variants.js';
 import { benchOptions } from './options.js';
+import { torchPython } from './python_peer.js';
 import { machine, machineLine, markdownTable, quietLoad, writeDocument, writeResults } from './results.js';
 import { printTable } from './timing.js';
-import { TorchPeer, torchPython } from './torch_peer.js';
+import { TorchPeer } from './torch_peer.js';
 
 /** What both sides give may differ by this much of the largest value of a tensor. */
 const TOLERANCE = 1e-4;

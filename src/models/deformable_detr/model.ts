@@ -60,7 +60,7 @@ export class DeformableDetr extends Module {
   private readonly predictor: Compiled<[PictureInput, tf.Tensor1D | null], TopDetections> = compile(
     (input: PictureInput, wanted: tf.Tensor1D | null) => topDetections(this.forward(input), wanted),
     // A single picture is answered sooner without.
-    { name: 'prediction', warmup: 1 },
+    { name: 'prediction', warmup: 1, frozen: true },
   );
 
   constructor(
