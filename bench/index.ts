@@ -17,6 +17,7 @@ const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
   compiled: () => import('./compiled.js'),
   detectors: () => import('./detectors.js'),
   model: () => import('./model.js'),
+  serve: () => import('./serve.js'),
 };
 
 try {

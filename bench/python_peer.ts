@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { withLock } from '../src/engine/cache.js';
-import { lastLine, runCommand } from '../src/engine/process.js';
+import { lastLine } from '../src/engine/process.js';
 import { EXIT_CODES, UserError } from '../src/errors.js';
-import { cacheRoot } from '../src/package.js';
+import { pythonWith } from '../tools/python_environment.js';
 
 /** The PyTorch that the benches compare with. */
 const TORCH = '2.13.0';
@@ -24,37 +23,12 @@ export async function torchPython(
 ): Promise<string> {
   const given = process.env.TFGEO_BENCH_PYTHON;
   if (given) return given;
-  const folder = join(cacheRoot(), `bench-torch-${TORCH}`);
-  const python = join(folder, 'bin', 'python');
-  const complete = join(folder, 'complete');
-  const has = (packages: readonly string[]) => {
-    if (!existsSync(complete)) return false;
-    const there = readFileSync(complete, 'utf8').split('\n');
-    return packages.every((name) => there.includes(name));
-  };
-  if (has(more)) return python;
-  return withLock(`${folder}.lock`, async () => {
-    if (!has([])) {
-      say(`getting PyTorch ${TORCH} with pip into ${folder} (once) ...`);
-      rmSync(folder, { recursive: true, force: true });
-      await must('python3', ['-m', 'venv', folder]);
-      await must(python, ['-m', 'pip', 'install', '--quiet', `torch==${TORCH}`, 'numpy']);
-      writeFileSync(complete, '');
-    }
-    if (!has(more)) {
-      say(`getting ${more.join(', ')} with pip into ${folder} (once) ...`);
-      await must(python, ['-m', 'pip', 'install', '--quiet', `torch==${TORCH}`, ...more]);
-      writeFileSync(complete, [readFileSync(complete, 'utf8'), ...more].join('\n'));
-    }
-    return python;
-  });
-}
-
-async function must(command: string, args: string[]): Promise<void> {
-  const { status, stdout, stderr, missing } = await runCommand(command, args);
-  if (missing) throw unusable(`there is no ${command}`);
-  if (status !== 0)
-    throw unusable(lastLine(stderr) || lastLine(stdout) || `${command} exited with ${status}`);
+  try {
+    return await pythonWith(`bench-torch-${TORCH}`, [`torch==${TORCH}`, 'numpy', ...more], say);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(`${error.message}; ${REMEDY}`, error.exitCode);
+  }
 }
 
 function unusable(what: string): UserError {

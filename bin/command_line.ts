@@ -2,6 +2,7 @@
 import yargs from 'yargs';
 import { didYouMean, EXIT_CODES, UserError } from '../src/errors.js';
 import { packageVersion } from '../src/package.js';
+import type { Flags } from './commands/command.js';
 import { COMMANDS, type Command, type CommandRow } from './commands/index.js';
 
 const PROGRAM = 'tfgeo-train';
@@ -37,7 +38,11 @@ async function parseAndRun(args: readonly string[]): Promise<number> {
     .alias('help', 'h')
     .wrap(Math.min(110, process.stdout.columns ?? 110))
     .strict()
-    .parserConfiguration({ 'strip-aliased': true, 'duplicate-arguments-array': false })
+    .parserConfiguration({
+      'strip-aliased': true,
+      'duplicate-arguments-array': true,
+      'greedy-arrays': false,
+    })
     .exitProcess(false)
     .fail((message, error) => {
       // yargs' own complaints come as a message or as an error of its own kind.
@@ -55,12 +60,23 @@ async function parseAndRun(args: readonly string[]): Promise<number> {
         return builder.options(loaded?.options ?? {}).epilogue('');
       },
       async (flags) => {
-        code = (await loaded?.run(flags)) ?? EXIT_CODES.internal;
+        code = (await loaded?.run(lastOnes(flags, loaded))) ?? EXIT_CODES.internal;
       },
     );
   }
   await parser.parseAsync();
   return code;
+}
+
+/** A flag that is given twice counts as the last one says, unless it is a list. */
+function lastOnes(flags: Flags, { options }: Command): Flags {
+  const single = (name: string, value: unknown) => Array.isArray(value) && options?.[name]?.array !== true;
+  return Object.fromEntries(
+    Object.entries(flags).map(([name, value]) => [
+      name,
+      name !== '_' && single(name, value) ? (value as unknown[]).at(-1) : value,
+    ]),
+  );
 }
 
 /**

@@ -13,6 +13,12 @@ import {
 import { BUNDLED_MODEL } from './models/bundled.js';
 import { detectBatch } from './models/detect_batch.js';
 import { classMask, detectClasses } from './models/detect_classes.js';
+import {
+  type Exportable,
+  type ExportQuery,
+  type ExportSource,
+  toExportable,
+} from './models/exportable/index.js';
 import { type LoadedModel, loadModelFolder } from './models/model_folder.js';
 import { encodePrompt } from './models/text/index.js';
 
@@ -60,7 +66,7 @@ const WHOLE_UP_TO = 1.5;
 export type Question = string | readonly string[];
 
 /** A loaded model that answers questions about pictures. Make one with `load`. */
-export class Detector {
+export class Detector implements ExportSource {
   constructor(private readonly loaded: LoadedModel) {}
 
   /** Side of the pictures the model was trained on. */
@@ -151,6 +157,11 @@ export class Detector {
       images.map(() => prompt as string),
       threshold,
     );
+  }
+
+  /** The detector as `exportModel` takes it. @throws UserError for a query that it cannot take */
+  exportable(query: ExportQuery): Exportable {
+    return toExportable(this.loaded, query);
   }
 
   /** Frees the model's memory. The detector is unusable afterwards. */

@@ -30,11 +30,27 @@ export {
   type TraceReport,
 } from './engine/index.js';
 export { EXIT_CODES, UserError } from './errors.js';
+export { type ExportOptions, type ExportReport, exportModel } from './export/index.js';
 export * from './geo/index.js';
 export { SWIN_VARIANTS } from './models/backbones/index.js';
 export { BUNDLED_MODEL } from './models/bundled.js';
 export { type ModelConfig, PRESETS, preset } from './models/config.js';
+export type {
+  Exportable,
+  ExportQuery,
+  ExportSource,
+  ExtraInput,
+  PictureBatch,
+} from './models/exportable/index.js';
 export { Tokenizer } from './models/text/index.js';
 export * from './models/tf_layers/index.js';
 export { readSafetensors, writeSafetensors } from './models/weights/safetensors.js';
 export { linearAssignment, msDeformAttn, msDeformAttnRaw } from './ops/index.js';
+export {
+  type PredictOptions,
+  predict,
+  type RunningServer,
+  type ServedDetection,
+  type ServeOptions,
+  serve,
+} from './serving/index.js';

@@ -24,6 +24,18 @@ export const COMMANDS: readonly CommandRow[] = [
     load: async () => (await import('./detect.js')).detect,
   },
   {
+    name: 'export',
+    usage: 'export [model]',
+    about: 'Write a detector as a SavedModel for TensorFlow Serving, and check it',
+    load: async () => (await import('./export.js')).exportCommand,
+  },
+  {
+    name: 'check',
+    usage: 'check <folder>',
+    about: 'Run the examples that an exported model carries and compare its answers',
+    load: async () => (await import('./check.js')).check,
+  },
+  {
     name: 'serve',
     usage: 'serve <folder>',
     about: "Serve an exported model with TensorFlow Serving's REST interface, for development and tests",

@@ -44,6 +44,22 @@ napi_value Bytes(napi_env env, const std::string& bytes) {
   return result;
 }
 
+/** Tensors for what a function keeps, each with the id that it was captured by. */
+napi_value Values(napi_env env, Environment& environment, const std::vector<CapturedValue>& values) {
+  const Keys keys(env, environment);
+  napi_value result = nullptr;
+  Check(env, napi_create_array_with_length(env, values.size(), &result));
+  for (size_t i = 0; i < values.size(); i++) {
+    Status status;
+    TFE_TensorHandle* copy = TFE_TensorHandleCopySharingTensor(values[i].handle, status.get());
+    status.ThrowUnlessOk("a captured tensor");
+    const napi_value entry = DescribeAndAdd(env, environment, keys, copy);
+    Check(env, napi_set_named_property(env, entry, "source", Number(env, static_cast<double>(values[i].source))));
+    Check(env, napi_set_element(env, result, static_cast<uint32_t>(i), entry));
+  }
+  return result;
+}
+
 std::string FromBytes(napi_env env, napi_value value) {
   napi_typedarray_type type = napi_uint8_array;
   size_t length = 0;
@@ -123,13 +139,17 @@ std::string SerializedGraph(TF_Graph* graph) {
 }
 
 napi_value TraceBegin(napi_env env, napi_callback_info info) {
-  auto [js_bytes] = Arguments<1>(env, info);
+  auto [js_bytes, js_beside, js_inputs] = Arguments<3>(env, info);
   static std::atomic<int64_t> serial{0};
   Environment& environment = EnvironmentOf(env);
   if (environment.trace) throw Failure("a function is being traced already");
   EagerContext();
-  const int64_t most_constant_bytes = ToInt64(env, js_bytes, "mostConstantBytes");
-  environment.trace = std::make_unique<Trace>(serial++, static_cast<size_t>(std::max<int64_t>(0, most_constant_bytes)));
+  CaptureRule rule;
+  rule.most_constant_bytes = static_cast<size_t>(std::max<int64_t>(0, ToInt64(env, js_bytes, "mostConstantBytes")));
+  rule.beside = ToBool(env, js_beside, "beside");
+  const std::vector<int64_t> inputs = ToIds(env, js_inputs);
+  rule.inputs.insert(inputs.begin(), inputs.end());
+  environment.trace = std::make_unique<Trace>(serial++, std::move(rule));
   return Undefined(env);
 }
 
@@ -171,6 +191,7 @@ napi_value TraceFinish(napi_env env, napi_callback_info info) {
   set("graph", Bytes(env, traced.graph));
   set("inputNames", Names(env, traced.input_names));
   set("outputNames", Names(env, traced.output_names));
+  set("values", Values(env, environment, traced.values));
   return result;
 }
 

@@ -41,14 +41,14 @@ class Function {
 /** A serialized tensorflow.GraphDef. */
 std::string SerializedGraph(TF_Graph* graph);
 
-/** traceBegin(mostConstantBytes). */
+/** traceBegin(mostConstantBytes, beside, inputIds): see CaptureRule. */
 napi_value TraceBegin(napi_env env, napi_callback_info info);
 /** traceArgument(shape, dtype) -> id. */
 napi_value TraceArgument(napi_env env, napi_callback_info info);
 /** traceVariable(shape, dtype) -> id. */
 napi_value TraceVariable(napi_env env, napi_callback_info info);
 /** traceFinish(name, outputIds, withGraph, config) -> { id, variables, nodes, constants, captured, graph,
- * inputNames, outputNames }; the last three are empty without `withGraph`. */
+ * inputNames, outputNames, values: [{ source, id, shape, dtype }] }; the last four are empty without `withGraph`. */
 napi_value TraceFinish(napi_env env, napi_callback_info info);
 /** traceAbort(): forgets the function that is being traced, if any. */
 napi_value TraceAbort(napi_env env, napi_callback_info info);

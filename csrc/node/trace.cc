@@ -34,14 +34,23 @@ size_t ListLength(const NodeRequest& request) {
   return rest / lists;
 }
 
+/**
+ * Whether a tensor may say something about shapes (sides, axes, paddings), which inference reads from constants. Size does
+ * not count: in traces of one function with other shapes, the same tensors must be constants.
+ */
+bool IsArgumentOfShapes(TF_DataType dtype, const std::vector<int64_t>& shape) {
+  if (dtype == TF_STRING || shape.empty()) return true;
+  const bool whole = dtype == TF_INT32 || dtype == TF_INT64;
+  return whole && (shape.size() == 1 || (shape.size() == 2 && shape[1] == 2));
+}
+
 struct TensorDeleter {
   void operator()(TF_Tensor* tensor) const { TF_DeleteTensor(tensor); }
 };
 
 }  // namespace
 
-Trace::Trace(int64_t serial, size_t most_constant_bytes)
-    : serial_(serial), most_constant_bytes_(most_constant_bytes), graph_(TF_NewGraph()) {}
+Trace::Trace(int64_t serial, CaptureRule rule) : serial_(serial), rule_(std::move(rule)), graph_(TF_NewGraph()) {}
 
 Trace::~Trace() {
   for (TFE_TensorHandle* handle : captured_) TFE_DeleteTensorHandle(handle);
@@ -95,6 +104,15 @@ TF_Output Trace::Resolve(int64_t id, TensorTable& tensors) {
   return variable.output;
 }
 
+bool Trace::IsConstant(int64_t id, TF_DataType dtype, const std::vector<int64_t>& shape) const {
+  if (dtype == TF_RESOURCE || dtype == TF_VARIANT) return false;
+  if (rule_.beside) return IsArgumentOfShapes(dtype, shape) && rule_.inputs.count(id) == 0;
+  // Sizes of strings are not known from their type: 0.
+  size_t bytes = TF_DataTypeSize(dtype);
+  for (const int64_t side : shape) bytes *= static_cast<size_t>(side);
+  return bytes <= rule_.most_constant_bytes;
+}
+
 TF_Output Trace::ResolveValue(int64_t id, TFE_TensorHandle* handle) {
   auto found = by_id_.find(id);
   if (found != by_id_.end()) return found->second;
@@ -103,15 +121,12 @@ TF_Output Trace::ResolveValue(int64_t id, TFE_TensorHandle* handle) {
   const int rank = TFE_TensorHandleNumDims(handle, status.get());
   status.ThrowUnlessOk("a captured tensor");
   std::vector<int64_t> shape(static_cast<size_t>(rank));
-  size_t bytes = TF_DataTypeSize(dtype);
   for (int i = 0; i < rank; i++) {
     shape[i] = TFE_TensorHandleDim(handle, i, status.get());
     status.ThrowUnlessOk("a captured tensor");
-    bytes *= static_cast<size_t>(shape[i]);
   }
   TF_Output output;
-  // Sizes of strings and resources are not known from their type: 0.
-  if (dtype != TF_RESOURCE && dtype != TF_VARIANT && bytes <= most_constant_bytes_) {
+  if (IsConstant(id, dtype, shape)) {
     const std::unique_ptr<TF_Tensor, TensorDeleter> tensor(TFE_TensorHandleResolve(handle, status.get()));
     status.ThrowUnlessOk("a captured tensor");
     output = Constant(tensor.get());
@@ -120,6 +135,7 @@ TF_Output Trace::ResolveValue(int64_t id, TFE_TensorHandle* handle) {
     TFE_TensorHandle* copy = TFE_TensorHandleCopySharingTensor(handle, status.get());
     status.ThrowUnlessOk("a captured tensor");
     captured_.push_back(copy);
+    captured_sources_.push_back(id);
     captured_nodes_.push_back(output);
   }
   by_id_[id] = output;
@@ -129,7 +145,8 @@ TF_Output Trace::ResolveValue(int64_t id, TFE_TensorHandle* handle) {
 TF_Output Trace::Constant(TF_Tensor* tensor) {
   const TF_DataType dtype = TF_TensorType(tensor);
   std::string key;
-  if (dtype != TF_STRING) {
+  const bool shared = dtype != TF_STRING && !rule_.beside;
+  if (shared) {
     key = std::to_string(dtype);
     for (int i = 0; i < TF_NumDims(tensor); i++) key += "," + std::to_string(TF_Dim(tensor, i));
     key += ":";
@@ -142,7 +159,7 @@ TF_Output Trace::Constant(TF_Tensor* tensor) {
   TF_SetAttrTensor(node, "value", tensor, status.get());
   TF_SetAttrType(node, "dtype", dtype);
   const TF_Output output = Finished(node, "Const");
-  if (dtype != TF_STRING) constants_[key] = output;
+  if (shared) constants_[key] = output;
   return output;
 }
 
@@ -218,6 +235,7 @@ TracedFunction Trace::Finish(const std::string& name, const std::vector<int64_t>
     traced.graph = SerializedGraph(graph_);
     for (const TF_Output& input : inputs) traced.input_names.push_back(TF_OperationName(input.oper));
     for (const TF_Output& result : results) traced.output_names.push_back(TF_OperationName(result.oper));
+    for (size_t i = 0; i < captured_.size(); i++) traced.values.push_back({captured_sources_[i], captured_[i]});
   }
   Status status;
   TF_Function* function = TF_GraphToFunctionWithControlOutputs(

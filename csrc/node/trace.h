@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -35,6 +36,25 @@ struct TracedTensor {
   TF_DataType dtype;
 };
 
+/** What a trace does with values from outside. */
+struct CaptureRule {
+  /** Larger values are inputs that the function keeps, smaller ones constants of its graph. */
+  size_t most_constant_bytes = 0;
+  /**
+   * For a graph that is written out: values are inputs whatever their size, unless they may say something about shapes,
+   * and equal constants stay apart, so that traces of one function with other shapes have the same nodes.
+   */
+  bool beside = false;
+  /** Ids of tensors that are inputs in any case; with `beside`. */
+  std::set<int64_t> inputs;
+};
+
+/** A value that a function keeps as an input: the id that it was captured by, and a tensor of its own. */
+struct CapturedValue {
+  int64_t source;
+  TFE_TensorHandle* handle;
+};
+
 /** What became of a trace. */
 struct TracedFunction {
   std::unique_ptr<Function> function;
@@ -47,12 +67,13 @@ struct TracedFunction {
   std::string graph;
   std::vector<std::string> input_names;
   std::vector<std::string> output_names;
+  /** What the last inputs hold, if the graph was asked for; handles are the function's. */
+  std::vector<CapturedValue> values;
 };
 
 class Trace {
  public:
-  /** @param most_constant_bytes larger constants are inputs that the function keeps */
-  Trace(int64_t serial, size_t most_constant_bytes);
+  Trace(int64_t serial, CaptureRule rule);
   ~Trace();
   Trace(const Trace&) = delete;
   Trace& operator=(const Trace&) = delete;
@@ -87,13 +108,14 @@ class Trace {
   TF_Output Placeholder(const char* role, TF_DataType dtype, const std::vector<int64_t>& shape);
   TF_Output Resolve(int64_t id, TensorTable& tensors);
   TF_Output ResolveValue(int64_t id, TFE_TensorHandle* handle);
+  bool IsConstant(int64_t id, TF_DataType dtype, const std::vector<int64_t>& shape) const;
   TF_Output Constant(TF_Tensor* tensor);
   TF_Output Finished(TF_OperationDescription* node, const std::string& what);
   std::string NodeName(const std::string& op);
   TracedTensor Describe(const std::string& op, TF_Output output, TensorTable& tensors);
 
   int64_t serial_;
-  size_t most_constant_bytes_;
+  CaptureRule rule_;
   TF_Graph* graph_;
   int nodes_ = 0;
   std::vector<TF_Output> arguments_;
@@ -102,6 +124,7 @@ class Trace {
   std::vector<int64_t> used_variables_;
   std::vector<TF_Output> captured_nodes_;
   std::vector<TFE_TensorHandle*> captured_;
+  std::vector<int64_t> captured_sources_;
   /** Constants and captured tensors by the id of their tensor. */
   std::unordered_map<int64_t, TF_Output> by_id_;
   /** Constants by type, shape and bytes. */

@@ -114,8 +114,10 @@ export interface NativeBinding extends TfjsBinding {
   /**
    * From now on ops on symbolic tensors become nodes of a graph. One function at a time.
    * @param mostConstantBytes larger constants are inputs that the function keeps
+   * @param beside all constants are such inputs, unless they may say something about shapes, and equal ones stay apart
+   * @param inputs tensors that are inputs in any case; with `beside`
    */
-  traceBegin(mostConstantBytes: number): void;
+  traceBegin(mostConstantBytes: number, beside: boolean, inputs: readonly TensorId[]): void;
   /** An argument of the function that is being traced. */
   traceArgument(shape: readonly number[], dtype: number): TensorId;
   /** A variable: an input of the function if anything reads it. */
@@ -154,6 +156,8 @@ export interface TracedFunction {
   graph: Uint8Array;
   inputNames: string[];
   outputNames: string[];
+  /** What its captured tensors hold, each a new tensor, with the id that it was captured by; empty without the graph. */
+  values: (TensorMetadata & { source: TensorId })[];
 }
 
 /** The loader addon, `csrc/node/loader.cc`. */

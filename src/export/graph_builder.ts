@@ -10,6 +10,7 @@ export const attr = {
     shape: shape === null ? { dim: [], unknownRank: true } : shapeProto(shape),
   }),
   int: (int: number): AttrValue => ({ int }),
+  ints: (ints: readonly number[]): AttrValue => list({ ints: [...ints] }),
   float: (float: number): AttrValue => ({ float }),
   bool: (bool: boolean): AttrValue => ({ bool }),
   text: (text: string): AttrValue => ({ string: Buffer.from(text) }),

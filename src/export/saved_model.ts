@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { currentEngine, TF_DTYPE, type TfDtypeName } from '../engine/index.js';
 import { EXIT_CODES, UserError } from '../errors.js';
@@ -78,16 +87,17 @@ export async function writeSavedModel(
   const cleanUp = () => rmSync(temporary, { recursive: true, force: true });
   process.once('exit', cleanUp);
   try {
-    await mkdir(temporary, { recursive: true });
-    await writeParts(temporary, content);
+    // Step by step, so that nothing is still being written when a signal ends the program and `cleanUp` runs.
+    mkdirSync(temporary, { recursive: true });
+    writeParts(temporary, content);
     await check(temporary);
-    await syncFiles(temporary);
-    await rename(temporary, target);
+    syncFiles(temporary);
+    renameSync(temporary, target);
   } catch (error) {
     throw describeWriteError(target, error);
   } finally {
     process.off('exit', cleanUp);
-    await rm(temporary, { recursive: true, force: true });
+    cleanUp();
   }
 }
 
@@ -104,10 +114,10 @@ export async function assertFree(folder: string): Promise<void> {
   );
 }
 
-async function writeParts(folder: string, content: SavedModelContent): Promise<void> {
+function writeParts(folder: string, content: SavedModelContent): void {
   const { variables } = content;
   if (variables.length > 0) {
-    await mkdir(join(folder, 'variables'));
+    mkdirSync(join(folder, 'variables'));
     writeCheckpoint(join(folder, 'variables', 'variables'), variables);
   }
   for (const [place, files] of [
@@ -115,11 +125,11 @@ async function writeParts(folder: string, content: SavedModelContent): Promise<v
     ['assets.extra', content.extra],
   ] as const) {
     const entries = Object.entries(files ?? {});
-    if (entries.length > 0) await mkdir(join(folder, place));
-    for (const [name, data] of entries) await writeFile(join(folder, place, name), data);
+    if (entries.length > 0) mkdirSync(join(folder, place));
+    for (const [name, data] of entries) writeFileSync(join(folder, place, name), data);
   }
   const metaGraphs = [metaGraph(content)];
-  await writeFile(join(folder, 'saved_model.pb'), encode(SAVED_MODEL, { schemaVersion: 1, metaGraphs }));
+  writeFileSync(join(folder, 'saved_model.pb'), encode(SAVED_MODEL, { schemaVersion: 1, metaGraphs }));
 }
 
 function metaGraph(content: SavedModelContent): MetaGraph {
@@ -170,14 +180,14 @@ function signatureDef({ inputs, outputs }: Signature): SignatureDef {
   return { inputs: infos(inputs), outputs: infos(outputs), methodName: PREDICT };
 }
 
-async function syncFiles(folder: string): Promise<void> {
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+function syncFiles(folder: string): void {
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
-    const file = await open(join(entry.parentPath, entry.name), 'r');
+    const file = openSync(join(entry.parentPath, entry.name), 'r');
     try {
-      await file.sync();
+      fsyncSync(file);
     } finally {
-      await file.close();
+      closeSync(file);
     }
   }
 }

@@ -13,7 +13,7 @@ const WORD_SHARE = 0.5;
  * Queries chosen by the text stand several to an object, and those that agree this much are one object. (MDETR's learned
  * queries settle that among themselves.)
  */
-const DUPLICATE_IOU = 0.5;
+export const DUPLICATE_IOU = 0.5;
 
 /**
  * Predictions of the last decoder layer as detections of each picture, best first.
@@ -44,7 +44,7 @@ export async function postprocess(
       found.push({
         box: toPixels(box, sizes[i]!),
         score,
-        ...wordsOf(caption, tokens, batch.encodings[i]!),
+        ...phraseOf(caption, tokens, batch.encodings[i]!),
       });
     }
     const limit = model.options.querySource === 'text' ? DUPLICATE_IOU : 1;
@@ -63,8 +63,11 @@ function bestWord(tokens: Float32Array, encoding: Encoding): number {
   return best;
 }
 
-/** The words whose probability is near the best one's, as typed; parts that stand apart are joined by a space. */
-function wordsOf(
+/**
+ * The words whose probability is near the best one's, as typed; parts that stand apart are joined by a space.
+ * @param tokens probabilities by token; those behind the encoding's are ignored
+ */
+export function phraseOf(
   caption: string,
   tokens: Float32Array,
   encoding: Encoding,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { UserError } from '../../errors.js';
+import type { TensorId } from '../binding.js';
 import type { NodeBackend } from '../kernels.js';
 import { FUNCTION_CONFIG } from './config.js';
 import { type ResultTemplate, replaceTensors, templateOf, tensorsOf } from './structure.js';
@@ -29,6 +30,15 @@ export interface TracedGraph {
   inputNames: readonly string[];
   /** Its nodes of the results and of `writes`. */
   outputNames: readonly string[];
+  /** What its captured tensors hold; whoever asked for the graph frees them. */
+  values: readonly CapturedValue[];
+}
+
+/** A value from outside that a function keeps. */
+export interface CapturedValue {
+  value: tf.Tensor;
+  /** The variable that held it, if one did. */
+  variable: tf.Variable | null;
 }
 
 export interface TraceOptions {
@@ -36,6 +46,8 @@ export interface TraceOptions {
   frozen?: boolean;
   /** Larger constants are kept beside the graph and passed in on every call. */
   mostConstantBytes?: number;
+  /** Values are kept so whatever their size, unless they may say something about shapes; see `traceGraph`. */
+  beside?: boolean;
   /** Also serialize the graph. */
   withGraph?: boolean;
 }
@@ -60,15 +72,22 @@ export function trace(
   name: string,
   fn: (...args: never[]) => unknown,
   args: readonly unknown[],
-  { frozen = false, mostConstantBytes = MOST_CONSTANT_BYTES, withGraph = false }: TraceOptions = {},
+  options: TraceOptions = {},
 ): TracedGraph {
+  const {
+    frozen = false,
+    mostConstantBytes = MOST_CONSTANT_BYTES,
+    withGraph = false,
+    beside = false,
+  } = options;
   const { binding } = backend;
+  const held = beside ? heldByVariables(backend) : new Map<TensorId, tf.Variable>();
   const engine = tf.engine();
   const session = new TraceSession(backend, engine.state);
   const stackLimit = Error.stackTraceLimit;
   Error.stackTraceLimit = 100;
   tracing = true;
-  binding.traceBegin(Math.min(mostConstantBytes, Number.MAX_SAFE_INTEGER));
+  binding.traceBegin(Math.min(mostConstantBytes, Number.MAX_SAFE_INTEGER), beside, [...held.keys()]);
   engine.startScope('compile');
   try {
     const specs: TensorSpec[] = [];
@@ -90,7 +109,12 @@ export function trace(
     const outputs = [...tensors, ...writes];
     const ids = backend.getInputTensorIds(outputs);
     session.checkKept(name);
-    const { id, variables, ...counts } = binding.traceFinish(nodeName(name), ids, withGraph, FUNCTION_CONFIG);
+    const { id, variables, values, ...rest } = binding.traceFinish(
+      nodeName(name),
+      ids,
+      withGraph,
+      FUNCTION_CONFIG,
+    );
     return {
       id,
       arguments: specs,
@@ -99,7 +123,11 @@ export function trace(
       writes,
       frozen: frozen ? session.frozenReads.map((variable) => ({ variable, dataId: variable.dataId })) : [],
       result: templateOf(result),
-      ...counts,
+      values: values.map(({ source, ...metadata }) => ({
+        value: engine.keep(backend.createOutputTensor(metadata)),
+        variable: held.get(source) ?? null,
+      })),
+      ...rest,
     };
   } catch (error) {
     throw explain(name, session.readError ?? error);
@@ -110,6 +138,12 @@ export function trace(
     session.restore();
     engine.endScope();
   }
+}
+
+/** Variables by the ids of what they hold. */
+function heldByVariables(backend: NodeBackend): Map<TensorId, tf.Variable> {
+  const variables = Object.values(tf.engine().registeredVariables);
+  return new Map(backend.getInputTensorIds(variables).map((id, i) => [id, variables[i]!]));
 }
 
 /** What TensorFlow takes as the name of a function. */
