@@ -2,8 +2,7 @@
 import yargs from 'yargs';
 import { didYouMean, EXIT_CODES, UserError } from '../src/errors.js';
 import { packageVersion } from '../src/package.js';
-import type { Flags } from './commands/command.js';
-import { COMMANDS, type Command, type CommandRow } from './commands/index.js';
+import { COMMANDS, type Command, type CommandRow, type Flags } from './commands/index.js';
 
 const PROGRAM = 'tfgeo-train';
 

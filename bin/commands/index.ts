@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CommandRow } from './command.js';
 
-export type { Command, CommandRow } from './command.js';
+export type { Command, CommandRow, Flags } from './command.js';
 
 /** Every command, in the order of the help text. A new command is a file and a row here. */
 export const COMMANDS: readonly CommandRow[] = [
