@@ -248,7 +248,7 @@ export class MdetrG extends Module {
 
   /** (H, W) of each feature level for pictures of this size. */
   spatialShapes(width: number, height: number): [number, number][] {
-    return this.backbone.strides.map((stride) => [Math.ceil(height / stride), Math.ceil(width / stride)]);
+    return this.backbone.levelShapes(height, width);
   }
 
   private firstQueries(

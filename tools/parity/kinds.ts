@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { runFamily, runPublished } from './backbones.js';
 import { runCoco } from './coco_eval.js';
 import type { CaseContext } from './context.js';
 import { runDetector } from './deformable_detr.js';
@@ -7,7 +8,7 @@ import { runContrastive, runCriterion, runPositiveMap } from './mdetr.js';
 import { runMsdaCore, runMsdaModule } from './msda.js';
 import { runOptim } from './optim.js';
 import { runEncoder, runTokenizer } from './roberta.js';
-import { runSwin } from './swin.js';
+import { runSwinBackbone, runSwinModel } from './swin.js';
 import type { ParityArea, ParityCase } from './types.js';
 
 /** Runs a case through the library and compares. */
@@ -33,7 +34,12 @@ export const KINDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
     core: { run: runMsdaCore, paths: OP_PATHS, processPaths: PROCESS_PATHS, compiles: true },
     module: { run: runMsdaModule, paths: OP_PATHS, processPaths: PROCESS_PATHS, compiles: true },
   },
-  swin: { backbone: { run: runSwin, compiles: true }, model: { run: runSwin, compiles: true } },
+  swin: {
+    backbone: { run: runSwinBackbone, compiles: true },
+    model: { run: runSwinModel, compiles: true },
+  },
+  swin_v2: { network: { run: runFamily, compiles: true } },
+  backbones: { published: { run: runPublished, compiles: true } },
   roberta: { tokenizer: { run: runTokenizer }, encoder: { run: runEncoder, compiles: true } },
   hungarian: {
     // In plain operations it reads the costs.
@@ -59,6 +65,7 @@ export const KNOWN_AREAS = Object.keys(KINDS);
 
 /** Where the manifest names no kind, what the case holds tells it. First row that fits. */
 const SIGNS: readonly [kind: string, fits: (entry: ParityCase, tensors: string[]) => boolean][] = [
+  ['published', (entry) => 'shapes' in entry && entry.weights === 'formula'],
   ['detector', ({ config }) => 'train_backbone' in config],
   ['optim', ({ config }) => 'groups' in config && 'steps' in config],
   [

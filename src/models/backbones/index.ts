@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import { didYouMean, EXIT_CODES, UserError } from '../../errors.js';
-import type { Backbone } from './backbone.js';
+import type { Rename } from '../weights/state_dict.js';
+import type { Backbone, LevelLayout } from './backbone.js';
 import { ResNetBackbone } from './resnet.js';
-import { RESNET_VARIANTS, resnetConfig } from './resnet_config.js';
+import { RESNET_VARIANTS, resnetConfig, resnetLayout } from './resnet_config.js';
+import { renameResNet } from './resnet_weights.js';
 import { SwinBackbone } from './swin.js';
-import { SWIN_VARIANTS, swinConfig } from './swin_config.js';
+import { SWIN_VARIANTS, swinConfig, swinLayout } from './swin_config.js';
+import { SwinV2Backbone } from './swin_v2.js';
+import { SWIN_V2_VARIANTS, swinV2Config, swinV2Layout } from './swin_v2_config.js';
+import { renameSwinV2 } from './swin_v2_weights.js';
+import { renameSwinBackbone } from './swin_weights.js';
 
-export type { FeatureMaps, ForwardOptions } from './backbone.js';
-export { Backbone } from './backbone.js';
+export type { FeatureMaps, ForwardOptions, LevelLayout } from './backbone.js';
+export { Backbone, cellsOf } from './backbone.js';
 export { ResNetBackbone } from './resnet.js';
 export type { ResNetConfig } from './resnet_config.js';
 export { RESNET_VARIANTS, resnetConfig } from './resnet_config.js';
@@ -15,6 +21,10 @@ export { loadResNetBackbone, renameResNet } from './resnet_weights.js';
 export { SwinBackbone, SwinModel } from './swin.js';
 export type { SwinConfig } from './swin_config.js';
 export { SWIN_VARIANTS, swinConfig } from './swin_config.js';
+export { SwinV2Backbone } from './swin_v2.js';
+export type { SwinV2Config } from './swin_v2_config.js';
+export { SWIN_V2_VARIANTS, swinV2Config } from './swin_v2_config.js';
+export { renameSwinV2 } from './swin_v2_weights.js';
 export { loadSwinBackbone, loadSwinModel, renameSwinBackbone } from './swin_weights.js';
 
 /** A family of backbones. */
@@ -25,6 +35,10 @@ interface BackboneFamily {
   build(settings: Readonly<Record<string, unknown>>, source: string): Backbone;
   /** @throws UserError that begins with `source` when nothing could be built of the settings */
   check(settings: Readonly<Record<string, unknown>>, source: string): void;
+  /** Sizes of its maps. */
+  layout(settings: Readonly<Record<string, unknown>>): LevelLayout;
+  /** Own names of the tensors in published files. */
+  rename: Rename;
 }
 
 /** Every family by the name that configurations use. A new backbone is a file and a row here. */
@@ -33,11 +47,22 @@ const BACKBONES: Readonly<Record<string, BackboneFamily>> = {
     variants: { ...SWIN_VARIANTS },
     build: (settings, source) => new SwinBackbone(swinConfig(settings, source)),
     check: swinConfig,
+    layout: (settings) => swinLayout(swinConfig(settings)),
+    rename: renameSwinBackbone,
+  },
+  'swin-v2': {
+    variants: { ...SWIN_V2_VARIANTS },
+    build: (settings, source) => new SwinV2Backbone(swinV2Config(settings, source)),
+    check: swinV2Config,
+    layout: (settings) => swinV2Layout(swinV2Config(settings)),
+    rename: renameSwinV2,
   },
   resnet: {
     variants: { ...RESNET_VARIANTS },
     build: (settings, source) => new ResNetBackbone(resnetConfig(settings, source)),
     check: resnetConfig,
+    layout: (settings) => resnetLayout(resnetConfig(settings)),
+    rename: renameResNet,
   },
 };
 
@@ -61,6 +86,17 @@ export function checkBackbone(
 ): void {
   const { family, variant } = find(name);
   family.check({ ...variant, ...settings }, source);
+}
+
+/** Strides and channels of a family's or size's maps, without building it. @throws UserError as {@link buildBackbone} */
+export function backboneLayout(name: string, settings: Readonly<Record<string, unknown>> = {}): LevelLayout {
+  const { family, variant } = find(name);
+  return family.layout({ ...variant, ...settings });
+}
+
+/** Own names of the tensors in published files of a family or size, for `loadStateDict`. */
+export function backboneNames(name: string): Rename {
+  return find(name).family.rename;
 }
 
 function find(name: string): { family: BackboneFamily; variant: Readonly<Record<string, unknown>> } {

@@ -4,9 +4,9 @@ import { maxPoolPositive } from '../layers/convolution.js';
 import { addRelu } from '../layers/fused.js';
 import { Module } from '../module.js';
 import type { FeatureMaps, ForwardOptions } from './backbone.js';
-import { Backbone } from './backbone.js';
+import { Backbone, checkPixels } from './backbone.js';
 import { FrozenConvolution } from './frozen_convolution.js';
-import type { ResNetConfig } from './resnet_config.js';
+import { type ResNetConfig, resnetLayout } from './resnet_config.js';
 
 // Source: He et al. 2015, "Deep Residual Learning for Image Recognition"; parameter names are those of Hugging Face
 // transformers' ResNet. Batch norm is frozen, as detectors use it.
@@ -55,14 +55,12 @@ class ResNetBlock extends Module {
  * Taps: `stem` (behind the pooling), `stageN`.
  */
 export class ResNetBackbone extends Backbone {
-  readonly strides: number[];
-  readonly channels: number[];
   private readonly stem: FrozenConvolution;
   private readonly stages: ResNetBlock[][];
 
   constructor(readonly config: ResNetConfig) {
-    super();
-    const { hidden_sizes, depths, embedding_size, out_features, frozen_stages } = config;
+    super(resnetLayout(config));
+    const { depths, embedding_size, frozen_stages } = config;
     this.stem = this.child(
       'embedder.embedder',
       new FrozenConvolution(config.num_channels, embedding_size, {
@@ -76,10 +74,6 @@ export class ResNetBackbone extends Backbone {
       const blocks = Array.from({ length: depth }, (_, block) => this.block(i, block, frozen_stages < i + 2));
       return this.children(`encoder.stages.${i}.layers`, blocks);
     });
-    const wanted = depths.flatMap((_, i) => (out_features.includes(`stage${i + 1}`) ? [i] : []));
-    const first = config.downsample_in_first_stage ? 8 : 4;
-    this.strides = wanted.map((i) => first * 2 ** i);
-    this.channels = wanted.map((i) => hidden_sizes[i]!);
   }
 
   private block(stage: number, index: number, trainable: boolean): ResNetBlock {
@@ -99,11 +93,7 @@ export class ResNetBackbone extends Backbone {
 
   forward(pixels: tf.Tensor4D, options: ForwardOptions = {}): FeatureMaps {
     const { num_channels, out_features } = this.config;
-    if (pixels.rank !== 4 || pixels.shape[3] !== num_channels || pixels.size === 0) {
-      throw new Error(
-        `[ResNet] expected [batch, H, W, ${num_channels}] for pixels but received [${pixels.shape}]`,
-      );
-    }
+    checkPixels('ResNet', pixels, num_channels);
     let x = maxPoolPositive(this.stem.forward(pixels), 3, 2, 1);
     options.taps?.set('stem', x);
     const levels: tf.Tensor4D[] = [];

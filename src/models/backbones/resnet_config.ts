@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { didYouMean, EXIT_CODES, UserError } from '../../errors.js';
+import type { LevelLayout } from './backbone.js';
+import { refuse, stagedSettings, wantedStages } from './settings.js';
 
 /** Settings of a ResNet, by the names of Hugging Face's `config.json`. */
 export interface ResNetConfig {
@@ -76,59 +77,39 @@ export function resnetConfig(
   settings: Readonly<Record<string, unknown>>,
   source = 'resnet config',
 ): ResNetConfig {
-  const known = Object.keys(DEFAULTS);
-  for (const key of Object.keys(settings)) {
-    if (known.includes(key) || INERT_KEYS.has(key) || key === 'hidden_act') continue;
-    const near = didYouMean(key, known);
-    fail(source, `unknown key ${key}${near ? ` (did you mean ${near}?)` : ''}`);
-  }
   if ((settings.hidden_act ?? 'relu') !== 'relu') {
-    fail(source, `hidden_act must be relu, not ${String(settings.hidden_act)}`);
+    refuse(source, `hidden_act must be relu, not ${String(settings.hidden_act)}`);
   }
-  const given = Object.fromEntries(Object.entries(settings).filter(([key]) => known.includes(key)));
-  const config: ResNetConfig = { ...DEFAULTS, ...given };
-  if (Array.isArray(config.depths) && config.out_features.length === 0) {
-    config.out_features = config.depths.map((_, i) => `stage${i + 1}`).slice(1);
-  }
+  const inert = (key: string) => INERT_KEYS.has(key) || key === 'hidden_act';
+  const perStage = ['depths', 'hidden_sizes'] as const;
+  const rules = { defaults: DEFAULTS, perStage, counts: ['embedding_size'] as const, ignored: inert };
+  const config = stagedSettings(rules, settings, source);
   check(config, source);
   return config;
 }
 
-function fail(source: string, what: string): never {
-  throw new UserError(`${source}: ${what}`, EXIT_CODES.usage);
-}
-
 function check(config: ResNetConfig, source: string): void {
-  const { depths, hidden_sizes, layer_type, out_features, frozen_stages } = config;
-  for (const key of ['num_channels', 'embedding_size'] as const) {
-    if (!isCount(config[key])) fail(source, `${key} must be a positive whole number`);
-  }
-  if (!isCounts(depths) || !isCounts(hidden_sizes) || depths.length !== hidden_sizes.length) {
-    fail(source, 'depths and hidden_sizes must be lists of positive whole numbers, of one length');
-  }
+  const { depths, hidden_sizes, layer_type, frozen_stages } = config;
   if (layer_type !== 'basic' && layer_type !== 'bottleneck') {
-    fail(source, `layer_type must be basic or bottleneck, not ${String(layer_type)}`);
+    refuse(source, `layer_type must be basic or bottleneck, not ${String(layer_type)}`);
   }
   if (layer_type === 'bottleneck' && hidden_sizes.some((size) => size % 4 !== 0)) {
-    fail(source, 'hidden_sizes of bottlenecks must be multiples of 4');
+    refuse(source, 'hidden_sizes of bottlenecks must be multiples of 4');
   }
   for (const key of ['downsample_in_bottleneck', 'downsample_in_first_stage'] as const) {
-    if (typeof config[key] !== 'boolean') fail(source, `${key} must be true or false`);
-  }
-  const stages = depths.map((_, i) => `stage${i + 1}`);
-  const wanted = stages.filter((stage) => out_features.includes(stage));
-  if (wanted.length !== out_features.length || wanted.some((stage, i) => stage !== out_features[i])) {
-    fail(source, `out_features must be some of ${stages.join(', ')}, in this order`);
+    if (typeof config[key] !== 'boolean') refuse(source, `${key} must be true or false`);
   }
   if (!Number.isInteger(frozen_stages) || frozen_stages < 0 || frozen_stages > depths.length + 1) {
-    fail(source, `frozen_stages must be a whole number from 0 to ${depths.length + 1}`);
+    refuse(source, `frozen_stages must be a whole number from 0 to ${depths.length + 1}`);
   }
 }
 
-function isCount(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) > 0;
-}
-
-function isCounts(value: unknown): value is number[] {
-  return Array.isArray(value) && value.length > 0 && value.every(isCount);
+export function resnetLayout({
+  out_features,
+  hidden_sizes,
+  downsample_in_first_stage,
+}: ResNetConfig): LevelLayout {
+  const wanted = wantedStages(out_features);
+  const first = downsample_in_first_stage ? 8 : 4;
+  return { strides: wanted.map((i) => first * 2 ** i), channels: wanted.map((i) => hidden_sizes[i]!) };
 }

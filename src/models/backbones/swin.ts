@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import { gelu } from '../../ops/index.js';
+import { type Grid, gelu, PlanCache } from '../../ops/index.js';
 import { Conv2d, LayerNorm } from '../layers/basic.js';
 import { Module } from '../module.js';
 import type { FeatureMaps, ForwardOptions } from './backbone.js';
-import { Backbone } from './backbone.js';
+import { Backbone, checkPixels } from './backbone.js';
+import { growingRates } from './settings.js';
 import { applyNorm, PatchMerging, SWIN_INIT, SwinBlock } from './swin_block.js';
-import type { SwinConfig } from './swin_config.js';
-import type { Grid } from './window_plan.js';
-import { PlanCache } from './window_plan.js';
+import { type SwinConfig, swinLayout } from './swin_config.js';
 
 export type { SwinConfig } from './swin_config.js';
 
@@ -134,15 +133,9 @@ class SwinTrunk {
 
   constructor(private readonly config: SwinConfig) {
     this.embeddings = new SwinEmbeddings(config);
-    const blocks = config.depths.reduce((sum, n) => sum + n, 0);
-    let block = 0;
-    this.stages = config.depths.map((depth, i) => {
-      const rates = Array.from(
-        { length: depth },
-        () => (config.drop_path_rate * block++) / Math.max(1, blocks - 1),
-      );
-      return new SwinStage(config, i, rates);
-    });
+    this.stages = growingRates(config.depths, config.drop_path_rate).map(
+      (rates, i) => new SwinStage(config, i, rates),
+    );
   }
 
   /**
@@ -150,11 +143,7 @@ class SwinTrunk {
    * @returns tokens after each stage's blocks, before its merging
    */
   run(pixels: tf.Tensor4D, count: number, alwaysPartition: boolean, options: ForwardOptions): Tokens[] {
-    if (pixels.rank !== 4 || pixels.shape[3] !== this.config.num_channels || pixels.size === 0) {
-      throw new Error(
-        `[Swin] expected [batch, H, W, ${this.config.num_channels}] for pixels but received [${pixels.shape}]`,
-      );
-    }
+    checkPixels('Swin', pixels, this.config.num_channels);
     const { plans } = this;
     const results: Tokens[] = [];
     let { rows, grid } = this.embeddings.forward(pixels, options.taps);
@@ -225,13 +214,11 @@ export class SwinModel extends Module {
  * their norms).
  */
 export class SwinBackbone extends Backbone {
-  readonly strides: number[];
-  readonly channels: number[];
   private readonly trunk: SwinTrunk;
   private readonly norms: (LayerNorm | null)[];
 
   constructor(readonly config: SwinConfig) {
-    super();
+    super(swinLayout(config));
     this.trunk = new SwinTrunk(config);
     this.child('embeddings', this.trunk.embeddings);
     this.children('encoder.layers', this.trunk.stages);
@@ -240,9 +227,6 @@ export class SwinBackbone extends Backbone {
       if (!config.out_features.includes(name)) return null;
       return this.child(`hidden_states_norms.${name}`, new LayerNorm(config.embed_dim * 2 ** i));
     });
-    const wanted = this.norms.flatMap((norm, i) => (norm ? [i] : []));
-    this.strides = wanted.map((i) => config.patch_size * 2 ** i);
-    this.channels = wanted.map((i) => config.embed_dim * 2 ** i);
   }
 
   forward(pixels: tf.Tensor4D, options: ForwardOptions = {}): FeatureMaps {

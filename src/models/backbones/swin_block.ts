@@ -1,26 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import { gelu, layerNorm } from '../../ops/index.js';
+import {
+  attendWindows,
+  type Grid,
+  gelu,
+  layerNorm,
+  type PlanCache,
+  type WindowPlan,
+  windowAttention,
+} from '../../ops/index.js';
 import type { InitSpec } from '../init.js';
 import { LayerNorm, Linear } from '../layers/basic.js';
-import { keptScale } from '../layers/dropout.js';
+import { dropPath } from '../layers/dropout.js';
 import { linearRows, relu } from '../layers/fused.js';
 import { Module } from '../module.js';
 import type { ForwardOptions } from './backbone.js';
+import { RelativePositions } from './relative_positions.js';
 import type { SwinConfig } from './swin_config.js';
-import { projectQkv, RelativePositions, windowAttention } from './window_attention.js';
-import type { Grid, PlanCache, WindowPlan } from './window_plan.js';
 
 /** First values of Swin's linear layers. */
 export const SWIN_INIT: InitSpec = { kind: 'truncatedNormal', std: 0.02 };
 const ZEROS: InitSpec = { kind: 'zeros' };
 
-function swinLinear(inFeatures: number, outFeatures: number, bias = true): Linear {
+export function swinLinear(inFeatures: number, outFeatures: number, bias = true): Linear {
   return new Linear(inFeatures, outFeatures, { bias, init: SWIN_INIT, biasInit: ZEROS });
 }
 
 /** Linear layer on rows `[rows, in]`. */
-function applyLinear(x: tf.Tensor2D, { weight, bias }: Linear): tf.Tensor2D {
+export function applyLinear(x: tf.Tensor2D, { weight, bias }: Linear): tf.Tensor2D {
   return linearRows(x, weight, bias);
 }
 
@@ -104,11 +111,11 @@ export class SwinBlock extends Module {
     const normed = applyNorm(x, this.normBefore);
     tap('norm_before', normed.reshape([grid.batch, -1, this.options.channels]));
     const attended = this.attend(normed, grid, pass);
-    const middle = tf.add(x, this.dropped(attended, grid, pass)) as tf.Tensor2D;
+    const middle = tf.add(x, dropPath(attended, grid.batch, this.options.dropPath, pass)) as tf.Tensor2D;
     const again = applyNorm(middle, this.normAfter);
     const hidden = this.activation(applyLinear(again, this.intermediate)) as tf.Tensor2D;
     const mlp = applyLinear(hidden, this.output);
-    const out = tf.add(middle, this.dropped(mlp, grid, pass)) as tf.Tensor2D;
+    const out = tf.add(middle, dropPath(mlp, grid.batch, this.options.dropPath, pass)) as tf.Tensor2D;
     tap('norm_after', again.reshape([grid.batch, -1, this.options.channels]));
     tap('mlp', mlp.reshape([grid.batch, -1, this.options.channels]));
     tap('out', out.reshape([grid.batch, -1, this.options.channels]));
@@ -116,47 +123,59 @@ export class SwinBlock extends Module {
   }
 
   private attend(x: tf.Tensor2D, grid: Grid, pass: BlockPass): tf.Tensor2D {
-    const { channels, heads } = this.options;
+    const { heads } = this.options;
     const { plan, window } = this.plan(grid, pass);
-    const windows = plan.toWindows(x);
-    const biases = this.query.bias ? [this.query.bias, this.key.bias!, this.value.bias!] : null;
-    const weights = [this.query.weight, this.key.weight, this.value.weight];
-    const qkv = projectQkv(windows, weights, biases, (channels / heads) ** -0.5);
-    const tokens = window * window;
+    const projection = this.projection();
     const positions = pass.plans.get(
       `positions ${window} ${heads}`,
       () => new RelativePositions(window, this.config.window_size, heads),
     );
-    const mixed = windowAttention(qkv, positions.bias(this.biasTable), plan.mask, {
-      windows: plan.windows,
-      tokens,
-      heads,
-    });
+    const bias = positions.bias(this.biasTable);
+    if (pass.taps) this.tapWindows(x, plan, projection, bias, pass.taps);
+    const qkv = linearRows(x, projection.weight, projection.bias);
+    const mixed = windowAttention({ qkv, padding: projection.bias, bias, scale: null }, plan);
+    return applyLinear(mixed, this.attentionOutput);
+  }
+
+  /** Weight and bias of queries, keys and values as one map; queries come out scaled. */
+  private projection(): { weight: tf.Tensor; bias: tf.Tensor | null } {
+    const { channels, heads } = this.options;
+    const { query, key, value } = this;
+    const scale = (channels / heads) ** -0.5;
+    const join = (parts: (tf.Tensor | null)[]) => {
+      const [first, ...rest] = parts as tf.Tensor[];
+      return tf.concat([tf.mul(first!, scale), ...rest], 0);
+    };
+    return {
+      weight: join([query.weight, key.weight, value.weight]),
+      bias: query.bias ? join([query.bias, key.bias, value.bias]) : null,
+    };
+  }
+
+  /** The same window by window, padded places too. */
+  private tapWindows(
+    x: tf.Tensor2D,
+    plan: WindowPlan,
+    { weight, bias: ofQkv }: { weight: tf.Tensor; bias: tf.Tensor | null },
+    bias: tf.Tensor,
+    taps: Map<string, tf.Tensor>,
+  ): void {
+    const { channels, heads, tap } = this.options;
+    const tokens = plan.spec.window ** 2;
+    const windows = plan.toWindows(x);
+    const shape = { windows: plan.windows, tokens, heads };
+    const mixed = attendWindows(linearRows(windows, weight, ofQkv), bias, plan.mask, shape);
     const out = applyLinear(mixed, this.attentionOutput);
-    pass.taps?.set(`${this.options.tap}attention_in`, windows.reshape([-1, tokens, channels]));
-    pass.taps?.set(`${this.options.tap}attention_out`, out.reshape([-1, tokens, channels]));
-    return plan.fromWindows(out);
+    taps.set(`${tap}attention_in`, windows.reshape([-1, tokens, channels]));
+    taps.set(`${tap}attention_out`, out.reshape([-1, tokens, channels]));
   }
 
   private plan(grid: Grid, pass: BlockPass): { plan: WindowPlan; window: number } {
     const smaller = Math.min(grid.height, grid.width);
     const whole = !pass.alwaysPartition && smaller <= this.config.window_size;
     const window = whole ? smaller : this.config.window_size;
-    const shift = this.options.shifted && !whole ? Math.floor(window / 2) : 0;
-    return { plan: pass.plans.windows({ ...grid, window, shift, order: 'rows' }), window };
-  }
-
-  /** Stochastic depth (Huang et al. 2016): a picture's branch is left out, or scaled so that its mean stays. */
-  private dropped(branch: tf.Tensor2D, grid: Grid, { training, random }: BlockPass): tf.Tensor2D {
-    const { dropPath } = this.options;
-    if (!training || dropPath === 0) return branch;
-    if (!random)
-      throw new Error(
-        '[SwinBlock] expected a RandomStream for stochastic depth in training but received none',
-      );
-    const scale = keptScale([grid.batch, 1, 1], dropPath, random);
-    const pictures = branch.reshape([grid.batch, grid.height * grid.width, branch.shape[1]]);
-    return tf.mul(pictures, scale).reshape(branch.shape);
+    const by = this.options.shifted && !whole ? Math.floor(window / 2) : 0;
+    return { plan: pass.plans.windows({ ...grid, window, shift: [by, by], order: 'rows' }), window };
   }
 }
 
@@ -173,7 +192,7 @@ export class PatchMerging extends Module {
 
   /** @param x `[batch * height * width, C]` @returns `[batch * ceil(height / 2) * ceil(width / 2), 2 * C]` */
   forward(x: tf.Tensor2D, grid: Grid, plans: PlanCache): tf.Tensor2D {
-    const plan = plans.windows({ ...grid, window: 2, shift: 0, order: 'columns' });
+    const plan = plans.windows({ ...grid, window: 2, shift: [0, 0], order: 'columns' });
     const joined = plan.toWindows(x).reshape([-1, 4 * x.shape[1]]) as tf.Tensor2D;
     return applyLinear(applyNorm(joined, this.norm), this.reduction);
   }

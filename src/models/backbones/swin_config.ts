@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { didYouMean, EXIT_CODES, UserError } from '../../errors.js';
+import type { LevelLayout } from './backbone.js';
+import { refuse, stagedSettings, wantedStages } from './settings.js';
 
 /** Settings of a Swin transformer, by the names of Hugging Face's `config.json`. */
 export interface SwinConfig {
@@ -50,12 +51,17 @@ const DEFAULTS: SwinConfig = {
   stem: 'patch',
 };
 
-/** Published sizes (Liu et al. 2021, table 7) and the small one of `mdetr-g-tiny`. */
+const BASE = { embed_dim: 128, depths: [2, 2, 18, 2], num_heads: [4, 8, 16, 32], drop_path_rate: 0.5 };
+const LARGE = { embed_dim: 192, depths: [2, 2, 18, 2], num_heads: [6, 12, 24, 48], drop_path_rate: 0.2 };
+
+/** Published sizes (Liu et al. 2021, table 7), those of pictures of 384 with windows of 12, and that of `mdetr-g-tiny`. */
 export const SWIN_VARIANTS: Readonly<Record<string, Partial<SwinConfig>>> = {
   'swin-tiny': { embed_dim: 96, depths: [2, 2, 6, 2], num_heads: [3, 6, 12, 24], drop_path_rate: 0.2 },
   'swin-small': { embed_dim: 96, depths: [2, 2, 18, 2], num_heads: [3, 6, 12, 24], drop_path_rate: 0.3 },
-  'swin-base': { embed_dim: 128, depths: [2, 2, 18, 2], num_heads: [4, 8, 16, 32], drop_path_rate: 0.5 },
-  'swin-large': { embed_dim: 192, depths: [2, 2, 18, 2], num_heads: [6, 12, 24, 48], drop_path_rate: 0.2 },
+  'swin-base': BASE,
+  'swin-large': LARGE,
+  'swin-base-w12': { ...BASE, window_size: 12, image_size: 384 },
+  'swin-large-w12': { ...LARGE, window_size: 12, image_size: 384 },
   'swin-micro': {
     embed_dim: 32,
     depths: [2, 2, 2, 2],
@@ -101,57 +107,43 @@ const DROPOUT_KEYS = ['attention_probs_dropout_prob', 'hidden_dropout_prob'];
  * @throws UserError for unknown keys and impossible values
  */
 export function swinConfig(settings: Readonly<Record<string, unknown>>, source = 'swin config'): SwinConfig {
-  const known = Object.keys(DEFAULTS);
-  for (const key of Object.keys(settings)) {
-    if (known.includes(key) || INERT_KEYS.has(key) || DROPOUT_KEYS.includes(key)) continue;
-    const near = didYouMean(key, known);
-    fail(source, `unknown key ${key}${near ? ` (did you mean ${near}?)` : ''}`);
-  }
   for (const key of DROPOUT_KEYS) {
-    if (Number(settings[key] ?? 0) !== 0) fail(source, `${key} is not supported; set it to 0`);
+    if (Number(settings[key] ?? 0) !== 0) refuse(source, `${key} is not supported; set it to 0`);
   }
-  const given = Object.fromEntries(Object.entries(settings).filter(([key]) => known.includes(key)));
-  const config: SwinConfig = { ...DEFAULTS, ...given };
-  if (config.out_features.length === 0) {
-    config.out_features = config.depths.map((_, i) => `stage${i + 1}`).slice(1);
-  }
+  const inert = (key: string) => INERT_KEYS.has(key) || DROPOUT_KEYS.includes(key);
+  const counts = ['embed_dim', 'window_size', 'patch_size', 'image_size'] as const;
+  const rules = { defaults: DEFAULTS, perStage: ['depths', 'num_heads'] as const, counts, ignored: inert };
+  const config = stagedSettings(rules, settings, source);
   checkSwinConfig(config, source);
   return config;
 }
 
-function fail(source: string, what: string): never {
-  throw new UserError(`${source}: ${what}`, EXIT_CODES.usage);
+function checkSwinConfig(config: SwinConfig, source: string): void {
+  checkHeads(config, source);
+  if (!['gelu', 'relu'].includes(config.hidden_act))
+    refuse(source, `hidden_act must be gelu or relu, not ${config.hidden_act}`);
+  if (!['patch', 'conv'].includes(config.stem))
+    refuse(source, `stem must be patch or conv, not ${config.stem}`);
+  if (config.stem === 'conv' && config.patch_size !== 4) refuse(source, 'stem conv needs patch_size 4');
+  if (!(config.mlp_ratio > 0)) refuse(source, 'mlp_ratio must be positive');
 }
 
-function checkSwinConfig(config: SwinConfig, source: string): void {
-  const { embed_dim, depths, num_heads, out_features } = config;
-  for (const key of ['embed_dim', 'window_size', 'patch_size', 'num_channels', 'image_size'] as const) {
-    if (!Number.isInteger(config[key]) || config[key] < 1)
-      fail(source, `${key} must be a positive whole number`);
-  }
-  if (!isCounts(depths) || !isCounts(num_heads) || depths.length !== num_heads.length) {
-    fail(source, 'depths and num_heads must be lists of positive whole numbers, of one length');
-  }
+/** Refuses heads that do not divide the channels of their stage, which double from one to the next. */
+export function checkHeads(
+  { embed_dim, num_heads }: Pick<SwinConfig, 'embed_dim' | 'num_heads'>,
+  source: string,
+): void {
   num_heads.forEach((heads, i) => {
     const channels = embed_dim * 2 ** i;
     if (channels % heads !== 0)
-      fail(source, `num_heads of stage ${i + 1}, ${heads}, does not divide ${channels} channels`);
+      refuse(source, `num_heads of stage ${i + 1}, ${heads}, does not divide ${channels} channels`);
   });
-  const stages = depths.map((_, i) => `stage${i + 1}`);
-  const wanted = stages.filter((stage) => out_features.includes(stage));
-  if (wanted.length !== out_features.length || wanted.some((stage, i) => stage !== out_features[i])) {
-    fail(source, `out_features must be some of ${stages.join(', ')}, in this order`);
-  }
-  if (!['gelu', 'relu'].includes(config.hidden_act))
-    fail(source, `hidden_act must be gelu or relu, not ${config.hidden_act}`);
-  if (!['patch', 'conv'].includes(config.stem))
-    fail(source, `stem must be patch or conv, not ${config.stem}`);
-  if (config.stem === 'conv' && config.patch_size !== 4) fail(source, 'stem conv needs patch_size 4');
-  if (!(config.drop_path_rate >= 0 && config.drop_path_rate < 1))
-    fail(source, 'drop_path_rate must lie in [0, 1)');
-  if (!(config.mlp_ratio > 0)) fail(source, 'mlp_ratio must be positive');
 }
 
-function isCounts(value: unknown): value is number[] {
-  return Array.isArray(value) && value.length > 0 && value.every((n) => Number.isInteger(n) && n > 0);
+export function swinLayout({ out_features, patch_size, embed_dim }: SwinConfig): LevelLayout {
+  const wanted = wantedStages(out_features);
+  return {
+    strides: wanted.map((i) => patch_size * 2 ** i),
+    channels: wanted.map((i) => embed_dim * 2 ** i),
+  };
 }

@@ -165,9 +165,12 @@ export class DeformableDetr extends Module {
 
   /** (H, W) of each feature level for pictures of this size. */
   spatialShapes(width: number, height: number): [number, number][] {
-    const strides = this.backbone.strides.slice(-this.options.levels);
-    while (strides.length < this.options.levels) strides.push(strides.at(-1)! * 2);
-    return strides.map((stride) => [Math.ceil(height / stride), Math.ceil(width / stride)]);
+    const shapes = this.backbone.levelShapes(height, width).slice(-this.options.levels);
+    while (shapes.length < this.options.levels) {
+      const [h, w] = shapes.at(-1)!;
+      shapes.push([Math.ceil(h / 2), Math.ceil(w / 2)]);
+    }
+    return shapes;
   }
 
   private start(memory: LevelSequence): Start {

@@ -25,3 +25,25 @@ export function keptScale(shape: readonly number[], rate: number, random: Random
     }),
   );
 }
+
+/** Where a pass through a network that drops things is, and where it draws from. */
+export interface DropPass {
+  training?: boolean;
+  random?: RandomStream;
+}
+
+/**
+ * Stochastic depth (Huang et al. 2016): in training a picture's branch is left out with probability `rate`, or scaled so
+ * that its mean stays.
+ *
+ * @param rows `[batch * n, C]`, or with the batch first
+ * @throws Error without a stream to draw from
+ */
+export function dropPath<T extends tf.Tensor>(rows: T, batch: number, rate: number, pass: DropPass): T {
+  if (!pass.training || rate === 0) return rows;
+  if (!pass.random) {
+    throw new Error('[dropPath] expected a RandomStream for stochastic depth in training but received none');
+  }
+  const scale = keptScale([batch, 1], rate, pass.random);
+  return tf.mul(rows.reshape([batch, -1]), scale).reshape(rows.shape) as T;
+}

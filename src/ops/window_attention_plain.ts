@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
+import type { WindowPlan } from './window_plan.js';
 
 /** Sizes of a window attention: the windows of one picture, tokens in a window, heads. */
 export interface WindowShape {
@@ -8,41 +9,54 @@ export interface WindowShape {
   heads: number;
 }
 
+/** Tensors of {@link windowAttention}. */
+export interface WindowAttentionInputs {
+  /** `[batch * height * width, 3 * C]`: queries, keys, values; channels by head. */
+  qkv: tf.Tensor2D;
+  /** `[3 * C]`, what `qkv` is at padded places; null = 0. */
+  padding: tf.Tensor | null;
+  /** `[heads, window^2, window^2]`, added to the logits. */
+  bias: tf.Tensor;
+  /** `[heads]`, what the products of queries and keys are multiplied with; null = 1. */
+  scale: tf.Tensor | null;
+}
+
 type Save = (tensors: tf.Tensor[]) => void;
 
-/**
- * Queries, keys and values of rows by one product with the three weights joined; queries come scaled by `scale`.
- *
- * @param x `[rows, C]` @param weights query, key, value, each `[C, C]` @param biases `[C]` each, or null
- * @returns `[rows, 3 * C]`
- */
-export function projectQkv(
-  x: tf.Tensor2D,
-  weights: readonly tf.Tensor[],
-  biases: readonly tf.Tensor[] | null,
-  scale: number,
+/** The meaning of the native op, in TensorFlow.js operations. */
+export function windowAttentionPlain(
+  { qkv, padding, bias, scale }: WindowAttentionInputs,
+  plan: WindowPlan,
+  cosine: boolean,
 ): tf.Tensor2D {
-  const join = ([query, key, value]: tf.Tensor[]) => tf.concat([tf.mul(query!, scale), key!, value!], 0);
-  const split = (joined: tf.Tensor) => {
-    const [query, key, value] = tf.split(joined, 3, 0) as [tf.Tensor, tf.Tensor, tf.Tensor];
-    return [tf.mul(query, scale), key, value];
-  };
-  const op = tf.customGrad((...args) => {
-    const save = args.pop() as unknown as Save;
-    const [$x, ...parameters] = args as tf.Tensor[];
-    const weight = join(parameters.slice(0, 3));
-    save([$x!, weight]);
-    const product = tf.matMul($x!, weight, false, true);
-    return {
-      value: biases ? tf.add(product, join(parameters.slice(3))) : product,
-      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
-        const dx = tf.matMul(dy, saved[1]!);
-        const dWeights = split(tf.matMul(dy, saved[0]!, true, false));
-        return biases ? [dx, ...dWeights, ...split(tf.sum(dy, 0))] : [dx, ...dWeights];
-      },
-    };
-  });
-  return op(x, ...weights, ...(biases ?? [])) as tf.Tensor2D;
+  const heads = bias.shape[0]!;
+  const shape = { windows: plan.windows, tokens: plan.spec.window ** 2, heads };
+  const windows = scaleQueries(plan.toWindows(qkv, padding), scale, heads, cosine);
+  return plan.fromWindows(attendWindows(windows, bias, plan.mask, shape));
+}
+
+/**
+ * Queries times the scale of their head; with `cosine`, queries and keys are divided by their lengths too.
+ * @param qkv `[rows, 3 * C]` @param scale `[heads]`, or null = 1 @returns `[rows, 3 * C]`
+ */
+export function scaleQueries(
+  qkv: tf.Tensor2D,
+  scale: tf.Tensor | null,
+  heads: number,
+  cosine: boolean,
+): tf.Tensor2D {
+  if (!cosine && !scale) return qkv;
+  const [rows, channels3] = qkv.shape;
+  const byHead = tf.reshape(qkv, [rows, 3, heads, channels3 / 3 / heads]);
+  const ones = (count: number) => tf.ones([1, count, heads, 1]);
+  let factors = scale ? tf.concat([tf.reshape(scale, [1, 1, heads, 1]), ones(2)], 1) : ones(3);
+  if (cosine) {
+    // The length counts as at least 1e-12, as in PyTorch.
+    const pairs = tf.slice(byHead, [0, 0, 0, 0], [rows, 2, heads, -1]);
+    const inverse = tf.rsqrt(tf.maximum(tf.sum(tf.square(pairs), -1, true), 1e-24));
+    factors = tf.mul(factors, tf.concat([inverse, tf.ones([rows, 1, heads, 1])], 1));
+  }
+  return tf.reshape(tf.mul(byHead, factors), [rows, channels3]);
 }
 
 /**
@@ -53,7 +67,7 @@ export function projectQkv(
  * @param mask `[windows, 1, tokens, tokens]` added to the logits, or null; no gradient flows into it
  * @returns `[batch * windows * tokens, C]`
  */
-export function windowAttention(
+export function attendWindows(
   qkv: tf.Tensor2D,
   bias: tf.Tensor,
   mask: tf.Tensor | null,
@@ -112,52 +126,4 @@ function attentionGradient(
   const dQ = tf.matMul(dLogits, k);
   const dK = tf.matMul(dLogits, q, true, false);
   return { dQkv: tf.stack([dQ, dK, dV]), dBias: tf.sum(dLogits, outerAxes) };
-}
-
-/** Where each pair of tokens of a window finds its relative position in a table of biases. */
-export class RelativePositions {
-  private readonly places: tf.Tensor4D;
-
-  /**
-   * @param window side of the windows in use, at most `tableWindow`
-   * @param tableWindow side that the table was made for: it has `(2 * tableWindow - 1)^2` rows
-   */
-  constructor(
-    private readonly window: number,
-    private readonly tableWindow: number,
-    heads: number,
-  ) {
-    const tokens = window * window;
-    const values = new Int32Array(heads * tokens * tokens * 2);
-    let next = 0;
-    for (let head = 0; head < heads; head++) {
-      for (let i = 0; i < tokens; i++) {
-        for (let j = 0; j < tokens; j++) {
-          values[next++] = this.row(i, j);
-          values[next++] = head;
-        }
-      }
-    }
-    this.places = tf.keep(tf.tensor4d(values, [heads, tokens, tokens, 2], 'int32'));
-  }
-
-  private row(i: number, j: number): number {
-    const dy = Math.floor(i / this.window) - Math.floor(j / this.window);
-    const dx = (i % this.window) - (j % this.window);
-    const span = this.tableWindow - 1;
-    return (dy + span) * (2 * this.tableWindow - 1) + dx + span;
-  }
-
-  /** @param table `[(2 * tableWindow - 1)^2, heads]` @returns `[heads, window^2, window^2]` */
-  bias(table: tf.Tensor): tf.Tensor {
-    const shape = table.shape as [number, number];
-    return tf.customGrad((x) => ({
-      value: tf.gatherND(x as tf.Tensor, this.places),
-      gradFunc: (dy: tf.Tensor) => tf.scatterND(this.places, dy, shape),
-    }))(table);
-  }
-
-  dispose(): void {
-    this.places.dispose();
-  }
 }

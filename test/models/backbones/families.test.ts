@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs';
+import { ready } from '../../../src/engine/index.js';
+import {
+  type Backbone,
+  backboneLayout,
+  backboneNames,
+  buildBackbone,
+  checkBackbone,
+} from '../../../src/models/backbones/index.js';
+import { seedInitialisers } from '../../../src/models/init.js';
+import { saveStateDict } from '../../../src/models/weights/state_dict.js';
+import { RandomStream } from '../../../src/ops/index.js';
+
+/** What every family must do, tested on a small network of each. */
+interface Row {
+  family: string;
+  settings: Record<string, unknown>;
+  /** Two stages or more, so that there is something between them. */
+  maps: number;
+  /** Sizes of pictures. */
+  sizes: [number, number][];
+}
+
+const ROWS: readonly Row[] = [
+  {
+    family: 'resnet',
+    settings: { embedding_size: 8, hidden_sizes: [8, 16], depths: [1, 2], layer_type: 'basic' },
+    maps: 2,
+    sizes: [
+      [1, 1],
+      [37, 50],
+    ],
+  },
+  {
+    family: 'swin',
+    settings: { embed_dim: 8, depths: [2, 2], num_heads: [1, 2], window_size: 4 },
+    maps: 2,
+    sizes: [
+      [1, 1],
+      [37, 50],
+    ],
+  },
+  {
+    family: 'swin-v2',
+    settings: { embed_dim: 8, depths: [2, 2], num_heads: [1, 2], window_size: 4 },
+    maps: 2,
+    sizes: [
+      [4, 5],
+      [37, 50],
+    ],
+  },
+];
+
+const stages = (count: number) => Array.from({ length: count }, (_, i) => `stage${i + 1}`);
+const picture = (batch: number, [height, width]: [number, number]) =>
+  tf.randomNormal([batch, height, width, 3], 0, 1, 'float32', 5) as tf.Tensor4D;
+const stream = (seed: number) => new RandomStream(tf.tensor1d([seed, 7], 'int32'));
+
+describe.each(ROWS)('$family', ({ family, settings, maps, sizes }) => {
+  let backbone: Backbone;
+  const build = (more: Record<string, unknown> = {}) =>
+    buildBackbone(family, { ...settings, out_features: stages(maps), ...more });
+
+  beforeAll(async () => {
+    await ready();
+    seedInitialisers(3);
+    backbone = build();
+  });
+  afterAll(() => backbone.dispose());
+
+  it('gives maps of the sizes it announces, one by one as in a batch', () => {
+    const { strides, channels } = backboneLayout(family, { ...settings, out_features: stages(maps) });
+    expect([backbone.strides, backbone.channels]).toEqual([strides, channels]);
+    for (const size of sizes) {
+      tf.tidy(() => {
+        const batch = picture(3, size);
+        const { levels } = backbone.forward(batch);
+        const shapes = backbone.levelShapes(...size).map(([h, w], i) => [3, h, w, channels[i]]);
+        expect(levels.map(({ shape }) => shape)).toEqual(shapes);
+        const alone = backbone.forward(tf.slice(batch, [1, 0, 0, 0], [1, ...size, 3])).levels;
+        levels.forEach((level, i) => {
+          const apart = tf.max(tf.abs(tf.sub(tf.slice(level, [1, 0, 0, 0], alone[i]!.shape), alone[i]!)));
+          expect(apart.dataSync()[0]).toBeLessThan(2e-5);
+        });
+      });
+    }
+  });
+
+  it('gives the same with and without taps, which have names', () => {
+    tf.tidy(() => {
+      const pixels = picture(1, sizes[1]!);
+      const taps = new Map<string, tf.Tensor>();
+      const tapped = backbone.forward(pixels, { taps }).levels;
+      expect(taps.size).toBeGreaterThan(0);
+      backbone.forward(pixels).levels.forEach((level, i) => {
+        expect(tf.max(tf.abs(tf.sub(level, tapped[i]!))).dataSync()[0]).toBeLessThan(1e-5);
+      });
+    });
+  });
+
+  it('has a gradient for every parameter and keeps no tensor that the pass before did not keep', () => {
+    const pixels = picture(2, sizes[1]!);
+    const variables = [...backbone.trainableParameters().values()];
+    const step = () =>
+      tf.tidy(() => {
+        const loss = () => tf.addN(backbone.forward(pixels).levels.map((level) => tf.sum(tf.square(level))));
+        const { grads } = tf.variableGrads(loss as () => tf.Scalar, variables);
+        const dead = Object.values(grads).filter((grad) => tf.max(tf.abs(grad)).dataSync()[0] === 0);
+        return [Object.keys(grads).length, dead.length];
+      });
+    expect(step()).toEqual([variables.length, 0]);
+    const kept = tf.memory().numTensors;
+    step();
+    expect(tf.memory().numTensors).toBe(kept);
+    pixels.dispose();
+  });
+
+  it('frees all it made', () => {
+    const before = tf.memory().numTensors;
+    const other = build();
+    tf.tidy(() => void other.forward(picture(1, sizes[0]!)));
+    other.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('knows its own names in a file', () => {
+    const rename = backboneNames(family);
+    const own = [...saveStateDict(backbone).keys()];
+    expect(own.map((name) => rename(name))).toEqual(own);
+  });
+
+  it('refuses other pixels, unknown keys and stages that are not there', () => {
+    expect(() => backbone.forward(tf.zeros([1, 3, 40, 40]))).toThrow(/expected \[batch, H, W, 3\]/);
+    expect(() => build({ depts: 3 })).toThrow(`backbone ${family}: unknown key depts`);
+    expect(() => checkBackbone(family, { ...settings, out_features: ['stage9'] }, 'here')).toThrow(
+      /^here: out_features must be some of stage1/,
+    );
+  });
+});
+
+/** Families with stochastic depth. */
+describe.each(ROWS.filter(({ family }) => family !== 'resnet'))('$family in training', (row) => {
+  it('drops branches by the seed, and only then', async () => {
+    await ready();
+    seedInitialisers(4);
+    const backbone = buildBackbone(row.family, { ...row.settings, drop_path_rate: 0.5 });
+    const pixels = picture(2, row.sizes[1]!);
+    const run = (random?: RandomStream) => [
+      ...backbone
+        .forward(pixels, { training: random !== undefined, random })
+        .levels.at(-1)!
+        .dataSync(),
+    ];
+    expect(run(stream(1))).toEqual(run(stream(1)));
+    expect(run(stream(1))).not.toEqual(run(stream(2)));
+    expect(() => backbone.forward(pixels, { training: true })).toThrow(/expected a RandomStream/);
+    expect(() => buildBackbone(row.family, { ...row.settings, drop_path_rate: 1 })).toThrow(/\[0, 1\)/);
+    backbone.dispose();
+  });
+});

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as tf from '@tensorflow/tfjs';
+import { type Backbone, backboneNames, buildBackbone } from '../../src/models/backbones/index.js';
+import { readSafetensorsSync, type StoredTensor } from '../../src/models/weights/safetensors.js';
+import { loadStateDict } from '../../src/models/weights/state_dict.js';
+import type { CaseContext } from './context.js';
+import { formulaImage, formulaTensor } from './formula.js';
+import { runNetwork } from './network.js';
+
+/** Areas of small networks, one family each. */
+interface Family {
+  backbone: string;
+  /** The library's settings of the case's. */
+  settings(config: Readonly<Record<string, unknown>>): Record<string, unknown>;
+  /** The reference's name of the map of stage 0, 1, ... */
+  map(stage: number): string;
+  /** The reference's names of values inside, by ours. */
+  taps: Readonly<Record<string, string>>;
+}
+
+const FAMILIES: Readonly<Record<string, Family>> = {
+  swin_v2: {
+    backbone: 'swin-v2',
+    settings: (config) => ({ ...config }),
+    map: (i) => `stage${i + 1}`,
+    taps: {},
+  },
+};
+
+/** Kind `network`: a small backbone with weights of its own; maps, values inside, gradients. */
+export function runFamily(context: CaseContext): void {
+  const family = FAMILIES[context.area.name]!;
+  const { backbone: name, map } = family;
+  const stages = context.expected(/^out\/[^.]+$/).map((_, i) => `stage${i + 1}`);
+  const backbone = buildBackbone(name, { ...family.settings(context.config), out_features: stages });
+  const rename = backboneNames(name);
+  const source = context.fileLike('weights.safetensors');
+  loadStateDict(backbone, readSafetensorsSync(source), { rename, source });
+  runNetwork(context, {
+    module: backbone,
+    picture: 'image',
+    run: (pixels, taps) => {
+      const { levels } = backbone.forward(pixels, { taps });
+      return new Map(levels.map((level, i) => [map(i), level]));
+    },
+    tapName: (tap) => `mid/${family.taps[tap] ?? tap}`,
+    ownName: (parameter) => [rename(parameter) ?? ''].flat()[0]!,
+  });
+}
+
+/** A network of published size and what its reference calls its first map. */
+interface Published {
+  backbone: string;
+  /** Name of the map of stage 0, 1, ... */
+  map(stage: number): string;
+}
+
+const PUBLISHED: Readonly<Record<string, Published>> = {
+  resnet50: { backbone: 'resnet-50', map: (i) => `layer${i + 1}` },
+  swin_tiny: { backbone: 'swin-tiny', map: (i) => `stage${i + 1}` },
+  swin_base: { backbone: 'swin-base', map: (i) => `stage${i + 1}` },
+  swin_v2_t: { backbone: 'swin-v2-tiny', map: (i) => `c${i + 2}` },
+  swin_v2_b: { backbone: 'swin-v2-base', map: (i) => `c${i + 2}` },
+};
+
+/** How many values of a map are stored. */
+const SAMPLES = 512;
+
+/** Kind `published`: a backbone of full size with weights by formula; samples and statistics of its maps. */
+export async function runPublished(context: CaseContext): Promise<void> {
+  const { model, image, batch } = context.config as { model: string; image: [number, number]; batch: number };
+  const published = PUBLISHED[model];
+  if (!published) throw new Error(`no backbone of the library is known as ${model}`);
+  const stages = Object.keys(context.entry.shapes as object).map((_, i) => `stage${i + 1}`);
+  const backbone = buildBackbone(published.backbone, { out_features: stages });
+  try {
+    loadFormula(context, backbone, published.backbone, model);
+    const [height, width] = image;
+    const stored = formulaImage(batch, height, width);
+    const pixels = context.track(
+      tf.tidy(() => tf.variable(tf.transpose(toTensor(stored), [0, 2, 3, 1]))),
+    ) as tf.Tensor as tf.Tensor4D;
+    const { levels } = context.compute(() => ({ levels: backbone.forward(pixels).levels }));
+    levels.forEach((level, i) => {
+      compareSummary(context, published.map(i), level);
+    });
+  } finally {
+    backbone.dispose();
+  }
+}
+
+function toTensor({ data, shape }: StoredTensor): tf.Tensor {
+  return tf.tensor(data as Float32Array, shape);
+}
+
+/** Gives every parameter the value that follows from its name in the reference. */
+function loadFormula(context: CaseContext, backbone: Backbone, name: string, model: string): void {
+  const names = context.json<[string, number[]][]>(`names/${model}.json`);
+  const aliases = context.entry.aliases as Record<string, string>;
+  const tensors = new Map(
+    names.map(([own, shape]) => [own, formulaTensor(own, shape, aliases[own] ?? own)] as const),
+  );
+  loadStateDict(backbone, tensors, { rename: backboneNames(name), source: `names/${model}.json` });
+}
+
+/** @param level `[batch, H, W, C]`; stored are values of `[batch, C, H, W]` in even steps, and statistics of all */
+function compareSummary(context: CaseContext, name: string, level: tf.Tensor4D): void {
+  const shapes = context.entry.shapes as Record<string, number[]>;
+  const map = tf.transpose(level, [0, 3, 1, 2]);
+  context.check(`${name}: shape`, map.shape.join() === shapes[name]?.join(), `it is [${map.shape}]`);
+  const values = map.dataSync();
+  const count = Math.min(SAMPLES, values.length);
+  const sample = Float64Array.from(
+    { length: count },
+    (_, k) => values[Math.floor((k * values.length) / count)]!,
+  );
+  context.compare(`out/${name}.sample`, { shape: [count], data: sample });
+  context.compare(`out/${name}.stats`, { shape: [5], data: statistics(values) });
+}
+
+/** Mean, mean size, root of the mean square, smallest, largest. */
+function statistics(values: ArrayLike<number>): Float64Array {
+  let [sum, sizes, squares] = [0, 0, 0];
+  let [smallest, largest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    sum += value;
+    sizes += Math.abs(value);
+    squares += value * value;
+    smallest = Math.min(smallest, value);
+    largest = Math.max(largest, value);
+  }
+  const n = values.length;
+  return Float64Array.of(sum / n, sizes / n, Math.sqrt(squares / n), smallest, largest);
+}
