@@ -10,7 +10,7 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { ready } from '../src/engine/index.js';
@@ -32,14 +32,19 @@ interface Result {
 
 const say = (line: string) => console.error(`tfgeo: ${line}`);
 
-/** Checks one SavedModel in Python. */
-async function check(python: string, folder: string): Promise<Result> {
-  const { stdout } = await promisify(execFile)(python, [SCRIPT, folder], { maxBuffer: 1 << 26 });
-  return JSON.parse(stdout.trim().split('\n').at(-1)!) as Result;
+/** Checks SavedModels in Python. */
+async function check(python: string, folders: readonly string[]): Promise<Result[]> {
+  const { stdout } = await promisify(execFile)(python, [SCRIPT, ...folders], { maxBuffer: 1 << 26 });
+  return stdout
+    .trim()
+    .split('\n')
+    .slice(-folders.length)
+    .map((line) => JSON.parse(line) as Result);
 }
 
-async function checkFresh(python: string, report: (result: Result) => void): Promise<void> {
+async function checkFresh(python: string): Promise<Result[]> {
   const root = mkdtempSync(join(tmpdir(), 'tfgeo-oracle-'));
+  const folders: string[] = [];
   try {
     await ready({ engine: 'tensorflow' });
     for (const { name, load, options } of exportCases()) {
@@ -50,9 +55,9 @@ async function checkFresh(python: string, report: (result: Result) => void): Pro
       } finally {
         source.dispose();
       }
-      report(await check(python, folder));
-      rmSync(folder, { recursive: true });
+      folders.push(folder);
     }
+    return (await check(python, folders)).map((result) => ({ ...result, name: basename(result.name) }));
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
@@ -71,8 +76,9 @@ try {
   const given = process.env.TFGEO_ORACLE_PYTHON;
   const python =
     given || (await pythonWith(`oracle-tensorflow-${TENSORFLOW}`, [`${PACKAGE}==${TENSORFLOW}`], say));
-  if (positionals.length === 0) await checkFresh(python, report);
-  for (const folder of positionals) report(await check(python, resolve(folder)));
+  const folders = positionals.map((folder) => resolve(folder));
+  for (const result of folders.length > 0 ? await check(python, folders) : await checkFresh(python))
+    report(result);
 } catch (error) {
   report({
     name: 'run',

@@ -34,17 +34,17 @@ export function exportCases(): ExportCase[] {
     {
       name: 'deformable-detr-plain',
       load: () => deformableDetr(''),
-      options: { ...unchecked, size: 800, batch: 1 },
+      options: { ...unchecked, size: 256, batch: 1 },
     },
     {
       name: 'deformable-detr-refine',
       load: () => deformableDetr('-refine'),
-      options: { ...unchecked, size: 320 },
+      options: { ...unchecked, size: 256 },
     },
     {
       name: 'deformable-detr-two-stage',
       load: () => deformableDetr('-two-stage'),
-      options: { ...unchecked, size: 320, batch: 1, input: 'encoded' },
+      options: { ...unchecked, size: 256, batch: 1, input: 'encoded' },
     },
   ];
 }
