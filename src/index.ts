@@ -47,8 +47,10 @@ export * from './models/tf_layers/index.js';
 export { readSafetensors, writeSafetensors } from './models/weights/safetensors.js';
 export { linearAssignment, msDeformAttn, msDeformAttnRaw } from './ops/index.js';
 export {
+  encodeQuery,
   type PredictOptions,
   predict,
+  type QueryInputs,
   type RunningServer,
   type ServedDetection,
   type ServeOptions,

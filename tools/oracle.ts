@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
-import { ready } from '../src/engine/index.js';
+import { currentEngine, ready } from '../src/engine/index.js';
 import { UserError } from '../src/errors.js';
 import { exportModel } from '../src/export/index.js';
 import { exportCases } from './oracle/cases.js';
@@ -32,9 +32,20 @@ interface Result {
 
 const say = (line: string) => console.error(`tfgeo: ${line}`);
 
-/** Checks SavedModels in Python. */
-async function check(python: string, folders: readonly string[]): Promise<Result[]> {
-  const { stdout } = await promisify(execFile)(python, [SCRIPT, ...folders], { maxBuffer: 1 << 26 });
+/** A Python with TensorFlow in the cache. @throws UserError in one line where it cannot be had */
+async function provided(): Promise<string> {
+  try {
+    return await pythonWith(`oracle-tensorflow-${TENSORFLOW}`, [`${PACKAGE}==${TENSORFLOW}`], say);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(`${error.message}; name a Python that has TensorFlow with TFGEO_ORACLE_PYTHON`);
+  }
+}
+
+/** Checks SavedModels in Python. @param library of operators, for native ones */
+async function check(python: string, folders: readonly string[], library?: string): Promise<Result[]> {
+  const args = [SCRIPT, ...(library ? ['--ops', library] : []), ...folders];
+  const { stdout } = await promisify(execFile)(python, args, { maxBuffer: 1 << 26 });
   return stdout
     .trim()
     .split('\n')
@@ -42,22 +53,32 @@ async function check(python: string, folders: readonly string[]): Promise<Result
     .map((line) => JSON.parse(line) as Result);
 }
 
+/** The library of operators, if this machine's is for the TensorFlow in question. */
+function opLibrary(): string | null {
+  const { version, opLibrary: library } = currentEngine()!.tensorflow!;
+  return version === TENSORFLOW ? library.path : null;
+}
+
 async function checkFresh(python: string): Promise<Result[]> {
   const root = mkdtempSync(join(tmpdir(), 'tfgeo-oracle-'));
-  const folders: string[] = [];
+  const folders = { portable: [] as string[], native: [] as string[] };
   try {
     await ready({ engine: 'tensorflow' });
+    const library = opLibrary();
     for (const { name, load, options } of exportCases()) {
+      const ops = options.ops ?? 'portable';
+      if (ops === 'native' && library === null) {
+        console.log(`left out: ${name}, because the operators here are not for TensorFlow ${TENSORFLOW}`);
+        continue;
+      }
       const folder = join(root, name);
       const source = await load();
-      try {
-        await exportModel(source, folder, options);
-      } finally {
-        source.dispose();
-      }
-      folders.push(folder);
+      await exportModel(source, folder, options).finally(() => source.dispose());
+      folders[ops].push(folder);
     }
-    return (await check(python, folders)).map((result) => ({ ...result, name: basename(result.name) }));
+    const results = await check(python, folders.portable);
+    if (library !== null) results.push(...(await check(python, folders.native, library)));
+    return results.map((result) => ({ ...result, name: basename(result.name) }));
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
@@ -73,9 +94,7 @@ const report = (result: Result) => {
   console.log(`${result.passed ? 'ok    ' : 'FAILED'} ${result.name}: ${result.detail}`);
 };
 try {
-  const given = process.env.TFGEO_ORACLE_PYTHON;
-  const python =
-    given || (await pythonWith(`oracle-tensorflow-${TENSORFLOW}`, [`${PACKAGE}==${TENSORFLOW}`], say));
+  const python = process.env.TFGEO_ORACLE_PYTHON || (await provided());
   const folders = positionals.map((folder) => resolve(folder));
   for (const result of folders.length > 0 ? await check(python, folders) : await checkFresh(python))
     report(result);

@@ -25,9 +25,30 @@ export interface BuiltGraph {
 export function buildGraph(exportable: Exportable, settings: ExportSettings): BuiltGraph {
   const graph = new GraphBuilder();
   const front = addInputs(graph, exportable, settings);
-  const dynamic = settings.batch === 'dynamic';
   const batches = settings.batch === 'dynamic' ? TRACED_BATCHES : [settings.batch];
-  const traced = batches.map((batch) => traceAt(exportable, settings, batch));
+  const traced: Traced[] = [];
+  try {
+    for (const batch of batches) traced.push(traceAt(exportable, settings, batch));
+    return assemble(graph, front, exportable, settings, traced);
+  } catch (error) {
+    tf.dispose(capturedBy(traced));
+    throw error;
+  }
+}
+
+/** Values that traces hold, theirs to free. */
+function capturedBy(traced: readonly Traced[]): tf.Tensor[] {
+  return traced.flatMap(({ graph }) => graph.captured.map(({ value }) => value));
+}
+
+function assemble(
+  graph: GraphBuilder,
+  front: Front,
+  exportable: Exportable,
+  settings: ExportSettings,
+  traced: readonly Traced[],
+): BuiltGraph {
+  const dynamic = settings.batch === 'dynamic';
   const names = new Map(
     [...exportable.module.namedParameters()].map(([name, { variable }]) => [variable, name]),
   );
@@ -49,14 +70,13 @@ export function buildGraph(exportable: Exportable, settings: ExportSettings): Bu
     const node = graph.add('Identity', key, [inlined.results[i]!], { T: attr.type(type) });
     return [key, { tensor: `${node}:0`, dtype: type, shape: [dynamic ? -1 : shape[0]!, ...shape.slice(1)] }];
   });
-  const captured = traced.flatMap(({ graph: each }) => each.captured.map(({ value }) => value));
   return {
     nodes: graph.nodes,
     functions: front.functions,
     ...(inlined.versions ? { versions: inlined.versions } : {}),
     variables: inlined.variables,
     signatures: signaturesOf(front, Object.fromEntries(outputs), raw),
-    owned: [...captured, ...inlined.variables.map(({ value }) => value)],
+    owned: [...capturedBy(traced), ...inlined.variables.map(({ value }) => value)],
   };
 }
 

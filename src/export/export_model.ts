@@ -68,7 +68,7 @@ function assetsOf(
   { width, height, batch, encoded, ops }: ExportSettings,
   signatures: Record<string, Signature>,
 ): Record<string, string> {
-  const { kind, threshold, tokens, labels } = exportable;
+  const { kind, threshold, query, labels } = exportable;
   const ports = (tensors: Signature['inputs']) =>
     Object.fromEntries(Object.entries(tensors).map(([name, { dtype, shape }]) => [name, { dtype, shape }]));
   const description = {
@@ -79,7 +79,8 @@ function assetsOf(
     batch,
     input: encoded ? 'encoded' : 'pixels',
     ops,
-    tokens,
+    tokens: query?.tokens ?? null,
+    ...(query ? { padding: query.padding } : {}),
     threshold,
     labels,
     signatures: Object.fromEntries(

@@ -107,9 +107,23 @@ async function pictureInput(
   }
 }
 
-/** A query as the model takes it. */
+/** A query as the model takes it: two inputs of a signature, padded. */
+export interface QueryInputs {
+  input_ids: number[];
+  attention_mask: number[];
+}
+
+/**
+ * A query for a model whose query is an input, to be sent with a picture.
+ * @param assets folder `assets` of the exported model
+ * @throws UserError for an empty query, one that is too long, and a model that takes none
+ */
+export async function encodeQuery(query: string, assets: string): Promise<QueryInputs> {
+  return (await textInput(query, await readDescription(assets), assets))!.inputs;
+}
+
 interface TextInput {
-  inputs: { input_ids: number[]; attention_mask: number[] };
+  inputs: QueryInputs;
   encoding: ReturnType<typeof encodePrompt>;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -7,7 +7,7 @@ import { load } from '../../src/detector.js';
 import { ready } from '../../src/engine/index.js';
 import { UserError } from '../../src/errors.js';
 import { exportModel } from '../../src/export/index.js';
-import { predict, type RunningServer, serve } from '../../src/serving/index.js';
+import { encodeQuery, predict, type RunningServer, serve } from '../../src/serving/index.js';
 import { generateScene } from '../../src/train/data/scenes/index.js';
 import { encodePng } from '../../src/viz/overlay.js';
 import { smallConfig } from '../models/small_config.js';
@@ -63,6 +63,18 @@ describe('predict', () => {
       for (const side of box) expect(side >= 0 && side <= 128).toBe(true);
     }
     expect(Math.max(...found.flatMap(({ box }) => box))).toBeGreaterThan(64);
+  });
+
+  it("gives a query as inputs for requests of one's own", async () => {
+    const { input_ids, attention_mask } = await encodeQuery('a plane', at('files/assets'));
+    const tokens = attention_mask.filter((each) => each === 1).length;
+    expect(tokens).toBeGreaterThan(2);
+    expect([input_ids.length, attention_mask.length]).toEqual([16, 16]);
+    const { padding } = JSON.parse(readFileSync(at('files/assets/tfgeo.json'), 'utf8')) as {
+      padding: number;
+    };
+    expect(input_ids.slice(tokens).every((id) => id === padding)).toBe(true);
+    await expect(encodeQuery('a plane', at('pixels/assets'))).rejects.toThrow(/no query/);
   });
 
   it('answers mistakes in one line', async () => {

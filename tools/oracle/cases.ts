@@ -31,6 +31,7 @@ export function exportCases(): ExportCase[] {
       load: tiny,
       options: { ...unchecked, input: 'encoded', batch: 2, prompts: ['white ships', 'planes'] },
     },
+    { name: 'mdetr-g-tiny-native', load: tiny, options: { ...unchecked, batch: 1, ops: 'native' } },
     {
       name: 'deformable-detr-plain',
       load: () => deformableDetr(''),

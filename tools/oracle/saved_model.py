@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loads SavedModels with tf.saved_model.load and compares their answers with the examples that they carry.
 
-    python saved_model.py FOLDER...      one line of JSON for each: {"name", "passed", "detail"}
+    python saved_model.py [--ops LIBRARY] FOLDER...   one line of JSON for each: {"name", "passed", "detail"}
 
 The examples are the requests and responses of assets.extra/tf_serving_warmup_requests (tensorflow.serving.PredictionLog).
 """
@@ -116,7 +116,11 @@ def check(folder):
     }
 
 
-for path in sys.argv[1:]:
+arguments = sys.argv[1:]
+if arguments[:1] == ["--ops"]:
+    tf.load_op_library(arguments[1])
+    arguments = arguments[2:]
+for path in arguments:
     try:
         result = check(path)
     except Exception as error:  # Whatever stops one model must not hide the others.

@@ -17,7 +17,7 @@ export function classExportable(
     multiple: config.preprocess.multiple,
     threshold: config.threshold,
     inputs: [],
-    tokens: null,
+    query: null,
     labels: config.labels,
     assets: {},
     run: ({ pixels, mask, sizes }) => {

@@ -36,7 +36,7 @@ export function textExportable(source: ExportableText, options: ExportQuery): Ex
     multiple: config.preprocess.multiple,
     threshold: config.threshold,
     inputs: tokens === null ? [] : queryInputs(tokenizer, tokens),
-    tokens,
+    query: tokens === null ? null : { tokens, padding: tokenizer.padding.id },
     labels: baked ? options.prompts : [],
     assets: { 'tokenizer.json': tokenizerJson },
     run: ({ pixels, mask, sizes }, extra) => {

@@ -54,8 +54,8 @@ export interface Exportable {
   /** Least score that it reports, unless told otherwise. */
   threshold: number;
   inputs: readonly ExtraInput[];
-  /** Tokens of a query that is an input (`input_ids`, `attention_mask`); null where there is none. */
-  tokens: number | null;
+  /** A query that is an input (`input_ids`, `attention_mask`): its number of tokens, and the id of padding; null: none is. */
+  query: { tokens: number; padding: number } | null;
   /** Names of classes or phrases, in the order of their numbers. */
   labels: readonly string[];
   /** Files that belong to the model, by name. */
