@@ -2,9 +2,9 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { EXIT_CODES, UserError } from '../errors.js';
+import { unpackZip } from '../zip.js';
 import { writeManifest } from './cache.js';
 import { lastLine, runCommand } from './process.js';
-import { unpackZip } from './zip.js';
 
 /** The TensorFlow that `setup` gets: one version for everybody, so that results can be compared. */
 export const PINNED_TENSORFLOW = '2.21.0';

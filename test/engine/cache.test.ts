@@ -11,7 +11,7 @@ import {
   withLock,
   writeManifest,
 } from '../../src/engine/cache.js';
-import { readZipDirectory, unpackZip } from '../../src/engine/zip.js';
+import { readZipDirectory, unpackZip } from '../../src/zip.js';
 import { scratchFolder } from './fake_wheel.js';
 
 let folder: string;

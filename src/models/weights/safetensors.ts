@@ -71,6 +71,11 @@ const READERS: Record<TensorDtype, (bytes: Uint8Array) => TensorData> = {
   BOOL: (bytes) => new Uint8Array(...aligned(bytes, 1)),
 };
 
+/** The values that bytes of a file hold; a view of them where their place in memory allows it. */
+export function decodeValues(dtype: TensorDtype, bytes: Uint8Array): TensorData {
+  return READERS[dtype](bytes);
+}
+
 /**
  * Reads a whole `.safetensors` file. Every statement of its header is checked against the file.
  * Format: https://github.com/huggingface/safetensors
@@ -107,7 +112,7 @@ export function parseSafetensors(bytes: Uint8Array, source: string): TensorFile 
   const header: SafetensorsHeader = parseHeader(bytes, source);
   const file = new TensorFile(source, header.metadata);
   for (const { name, dtype, shape, begin, end } of header.entries) {
-    const data = READERS[dtype](bytes.subarray(header.dataStart + begin, header.dataStart + end));
+    const data = decodeValues(dtype, bytes.subarray(header.dataStart + begin, header.dataStart + end));
     file.set(name, { dtype, shape, data });
   }
   return file;
