@@ -10,6 +10,7 @@ import {
   isHuggingFaceDetr,
   loadDetrWeights,
   loadHuggingFaceDetr,
+  loadOriginalDetr,
 } from './deformable_detr/index.js';
 import type { MdetrG } from './mdetr_g.js';
 import type { Module } from './module.js';
@@ -44,7 +45,8 @@ const FILES = { config: 'config.json', tokenizer: 'tokenizer.json', weights: WEI
 
 /**
  * Reads a model folder: `config.json`, `model.safetensors` and, for a detector that answers sentences, `tokenizer.json`.
- * Hugging Face's folders of Deformable DETR are read too.
+ * Hugging Face's folders of Deformable DETR are read too, and checkpoints (`.pth`) of its original repository.
+ * @param folder or a checkpoint
  * @param adapt changes the configuration before the model is built, in ways that its weights can follow
  * @throws UserError (exit code `checkpoint`) naming the file, and the tensor where one is wrong; nothing stays half loaded
  */
@@ -52,6 +54,7 @@ export async function loadModelFolder(
   folder: string,
   adapt: <C extends ModelConfig>(config: C) => C = (config) => config,
 ): Promise<LoadedModel> {
+  if (await isFile(folder)) return { answers: 'classes', ...(await loadOriginalDetr(folder, adapt)) };
   const given = await readConfigFile(folder);
   if (isHuggingFaceDetr(given)) {
     return { answers: 'classes', ...(await loadHuggingFaceDetr(folder, adapt)) };
@@ -62,9 +65,15 @@ export async function loadModelFolder(
 
 /** What a model folder's detector is asked with, by its `config.json` alone. @throws UserError as loading would */
 export async function modelAnswers(folder: string): Promise<LoadedModel['answers']> {
+  // All checkpoints that are read without a configuration are of that kind.
+  if (await isFile(folder)) return 'classes';
   const given = await readConfigFile(folder);
   if (isHuggingFaceDetr(given)) return 'classes';
   return parseModelConfig(given, join(folder, FILES.config)).model_type === 'mdetr-g' ? 'text' : 'classes';
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null))?.isFile() ?? false;
 }
 
 async function readConfigFile(folder: string): Promise<unknown> {
@@ -114,9 +123,8 @@ function checkVocabulary({ vocabularySize }: Tokenizer, { text }: MdetrGConfig, 
 async function checkFolder(folder: string): Promise<void> {
   const found = await stat(folder).catch(() => null);
   if (found?.isDirectory()) return;
-  const what = found ? 'is a file, not a folder' : 'does not exist';
   throw new UserError(
-    `Model folder ${folder} ${what}. Give a folder that holds ${Object.values(FILES).join(', ')}.`,
+    `Model folder ${folder} does not exist. Give a checkpoint, or a folder that holds ${Object.values(FILES).join(', ')}.`,
     EXIT_CODES.checkpoint,
   );
 }

@@ -1,31 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 import { didYouMean, EXIT_CODES, UserError } from '../../errors.js';
-import type { Rename } from '../weights/state_dict.js';
+import { chooseNames, type NameMap, type ShapeOf, shapesBy } from '../weights/name_map.js';
 import type { Backbone, LevelLayout } from './backbone.js';
 import { ResNetBackbone } from './resnet.js';
 import { RESNET_VARIANTS, resnetConfig, resnetLayout } from './resnet_config.js';
-import { renameResNet } from './resnet_weights.js';
+import { inferResNet, RESNET_NAMES } from './resnet_weights.js';
 import { SwinBackbone } from './swin.js';
 import { SWIN_VARIANTS, swinConfig, swinLayout } from './swin_config.js';
 import { SwinV2Backbone } from './swin_v2.js';
 import { SWIN_V2_VARIANTS, swinV2Config, swinV2Layout } from './swin_v2_config.js';
-import { renameSwinV2 } from './swin_v2_weights.js';
-import { renameSwinBackbone } from './swin_weights.js';
+import { inferSwinV2, SWIN_V2_NAMES } from './swin_v2_weights.js';
+import { inferSwin, SWIN_NAMES } from './swin_weights.js';
 
 export type { FeatureMaps, ForwardOptions, LevelLayout } from './backbone.js';
 export { Backbone, cellsOf } from './backbone.js';
 export { ResNetBackbone } from './resnet.js';
 export type { ResNetConfig } from './resnet_config.js';
 export { RESNET_VARIANTS, resnetConfig } from './resnet_config.js';
-export { loadResNetBackbone, renameResNet } from './resnet_weights.js';
+export { loadResNetBackbone } from './resnet_weights.js';
 export { SwinBackbone, SwinModel } from './swin.js';
 export type { SwinConfig } from './swin_config.js';
 export { SWIN_VARIANTS, swinConfig } from './swin_config.js';
 export { SwinV2Backbone } from './swin_v2.js';
 export type { SwinV2Config } from './swin_v2_config.js';
 export { SWIN_V2_VARIANTS, swinV2Config } from './swin_v2_config.js';
-export { renameSwinV2 } from './swin_v2_weights.js';
-export { loadSwinBackbone, loadSwinModel, renameSwinBackbone } from './swin_weights.js';
+export { loadSwinBackbone, loadSwinModel } from './swin_weights.js';
 
 /** A family of backbones. */
 interface BackboneFamily {
@@ -34,11 +33,13 @@ interface BackboneFamily {
   /** @param settings plain values, checked by the family @param source what messages call them */
   build(settings: Readonly<Record<string, unknown>>, source: string): Backbone;
   /** @throws UserError that begins with `source` when nothing could be built of the settings */
-  check(settings: Readonly<Record<string, unknown>>, source: string): void;
+  check(settings: Readonly<Record<string, unknown>>, source: string): object;
   /** Sizes of its maps. */
   layout(settings: Readonly<Record<string, unknown>>): LevelLayout;
-  /** Own names of the tensors in published files. */
-  rename: Rename;
+  /** How published weights are named. */
+  names: readonly NameMap[];
+  /** Settings that shapes of weights tell. */
+  infer(shapeOf: ShapeOf): object;
 }
 
 /** Every family by the name that configurations use. A new backbone is a file and a row here. */
@@ -48,21 +49,24 @@ const BACKBONES: Readonly<Record<string, BackboneFamily>> = {
     build: (settings, source) => new SwinBackbone(swinConfig(settings, source)),
     check: swinConfig,
     layout: (settings) => swinLayout(swinConfig(settings)),
-    rename: renameSwinBackbone,
+    names: SWIN_NAMES,
+    infer: inferSwin,
   },
   'swin-v2': {
     variants: { ...SWIN_V2_VARIANTS },
     build: (settings, source) => new SwinV2Backbone(swinV2Config(settings, source)),
     check: swinV2Config,
     layout: (settings) => swinV2Layout(swinV2Config(settings)),
-    rename: renameSwinV2,
+    names: SWIN_V2_NAMES,
+    infer: inferSwinV2,
   },
   resnet: {
     variants: { ...RESNET_VARIANTS },
     build: (settings, source) => new ResNetBackbone(resnetConfig(settings, source)),
     check: resnetConfig,
     layout: (settings) => resnetLayout(resnetConfig(settings)),
-    rename: renameResNet,
+    names: RESNET_NAMES,
+    infer: inferResNet,
   },
 };
 
@@ -94,9 +98,36 @@ export function backboneLayout(name: string, settings: Readonly<Record<string, u
   return family.layout({ ...variant, ...settings });
 }
 
-/** Own names of the tensors in published files of a family or size, for `loadStateDict`. */
-export function backboneNames(name: string): Rename {
-  return find(name).family.rename;
+/**
+ * How published weights of a family or size are named.
+ * @throws UserError for an unknown name
+ */
+export function backboneNames(name: string): readonly NameMap[] {
+  return find(name).family.names;
+}
+
+/** A backbone as `buildBackbone` takes it. */
+export interface BackboneSettings {
+  name: string;
+  config: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The backbone that weights are of, as far as their names and shapes tell.
+ * @param shapes by the file's names
+ */
+export function inferBackbone(shapes: ReadonlyMap<string, readonly number[]>): BackboneSettings | null {
+  for (const [family, { names, infer, variants, check }] of Object.entries(BACKBONES)) {
+    const map = chooseNames(names, shapes.keys());
+    if (!map) continue;
+    const settings = infer(shapesBy(map, shapes)) as Record<string, unknown>;
+    check(settings, `backbone ${family}`);
+    const same = (variant: Readonly<Record<string, unknown>>) =>
+      JSON.stringify(check({ ...variant, ...settings }, family)) === JSON.stringify(check(variant, family));
+    const size = Object.keys(variants).find((name) => same(variants[name]!));
+    return size === undefined ? { name: family, config: settings } : { name: size, config: {} };
+  }
+  return null;
 }
 
 function find(name: string): { family: BackboneFamily; variant: Readonly<Record<string, unknown>> } {

@@ -1,35 +1,72 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readHuggingFace } from '../weights/huggingface.js';
+import {
+  chooseNames,
+  countParts,
+  type Dropped,
+  type NameMap,
+  nestNames,
+  type ShapeOf,
+} from '../weights/name_map.js';
 import type { LoadReport } from '../weights/state_dict.js';
 import { loadStateDict } from '../weights/state_dict.js';
 import { ResNetBackbone } from './resnet.js';
-import { resnetConfig } from './resnet_config.js';
+import { type ResNetConfig, resnetConfig } from './resnet_config.js';
 
-/**
- * The name in ResNetBackbone of a tensor of a ResNet file, null for what a backbone has no use for. Understood are Hugging
- * Face's names (with or without `resnet.` in front) and those of torchvision and timm (`layer1.0.conv1.weight`).
- */
-export function renameResNet(name: string): string | null {
-  if (/^(classifier|fc)\./.test(name) || name.endsWith('.num_batches_tracked')) return null;
-  const stem = /^(conv|bn)1\.(.+)$/.exec(name);
-  if (stem) return `embedder.embedder.${KINDS[stem[1]!]}.${stem[2]}`;
-  const layer = /^layer(\d+)\.(\d+)\.(conv|bn)(\d+)\.(.+)$/.exec(name);
-  if (layer) {
-    const [, stage, block, kind, place, rest] = layer as unknown as string[];
-    return `${blockName(stage!, block!)}.layer.${Number(place) - 1}.${KINDS[kind!]}.${rest}`;
-  }
-  const shortcut = /^layer(\d+)\.(\d+)\.downsample\.([01])\.(.+)$/.exec(name);
-  if (shortcut) {
-    const [, stage, block, place, rest] = shortcut as unknown as string[];
-    return `${blockName(stage!, block!)}.shortcut.${place === '0' ? KINDS.conv : KINDS.bn}.${rest}`;
-  }
-  return name.replace(/^resnet\./, '');
+const DROPPED: readonly Dropped[] = [
+  { names: /^(classifier|fc)\./, why: 'classifier of whole pictures' },
+  { names: /\.num_batches_tracked$/, why: 'counter of training steps' },
+];
+
+const huggingFace: NameMap = {
+  origin: 'Hugging Face',
+  hallmark: /^embedder\.embedder\./,
+  place: (name) => ({ name }),
+  dropped: DROPPED,
+};
+
+/** Names of torchvision and timm: `conv1`, `layer1.0.bn2`, `layer2.0.downsample.0`. */
+const torchvision: NameMap = {
+  origin: 'torchvision',
+  hallmark: /^layer1\.0\.conv1\./,
+  place: (own) => ({ name: torchvisionName(own) }),
+  dropped: DROPPED,
+};
+
+function torchvisionName(own: string): string {
+  const kind = own.includes('.convolution.') ? 'conv' : 'bn';
+  const rest = own.slice(own.lastIndexOf('.') + 1);
+  const block = /^encoder\.stages\.(\d+)\.layers\.(\d+)\.(?:layer\.(\d+)|shortcut)\./.exec(own);
+  if (!block) return `${kind}1.${rest}`;
+  const [, stage, index, layer] = block as unknown as [string, string, string, string | undefined];
+  const part = layer === undefined ? `downsample.${kind === 'conv' ? 0 : 1}` : `${kind}${Number(layer) + 1}`;
+  return `layer${Number(stage) + 1}.${index}.${part}.${rest}`;
 }
 
-const KINDS: Readonly<Record<string, string>> = { conv: 'convolution', bn: 'normalization' };
+/** How published ResNets are named; own names are Hugging Face's. */
+export const RESNET_NAMES: readonly NameMap[] = [
+  huggingFace,
+  nestNames(huggingFace, '', 'resnet.', DROPPED),
+  torchvision,
+];
 
-function blockName(stage: string, block: string): string {
-  return `encoder.stages.${Number(stage) - 1}.layers.${block}`;
+/** What the shapes of a ResNet's tensors say about its settings; null if it is none. */
+export function inferResNet(shapeOf: ShapeOf): Partial<ResNetConfig> | null {
+  const stem = shapeOf('embedder.embedder.convolution.weight');
+  if (!stem) return null;
+  const block = (stage: number, i: number) => `encoder.stages.${stage}.layers.${i}`;
+  const weight = (stage: number, i: number, layer: number) =>
+    `${block(stage, i)}.layer.${layer}.convolution.weight`;
+  const stages = countParts(shapeOf, (stage) => weight(stage, 0, 0));
+  const bottleneck = shapeOf(weight(0, 0, 2)) !== null;
+  const each = <T>(of: (stage: number) => T): T[] => Array.from({ length: stages }, (_, stage) => of(stage));
+  return {
+    num_channels: stem[1]!,
+    embedding_size: stem[0]!,
+    hidden_sizes: each((stage) => shapeOf(weight(stage, 0, bottleneck ? 2 : 1))?.[0] ?? 0),
+    depths: each((stage) => countParts(shapeOf, (i) => weight(stage, i, 0))),
+    layer_type: bottleneck ? 'bottleneck' : 'basic',
+  };
 }
 
 /**
@@ -44,5 +81,6 @@ export async function loadResNetBackbone(
 ): Promise<{ backbone: ResNetBackbone; report: LoadReport }> {
   const { config, tensors } = await readHuggingFace(folder);
   const backbone = new ResNetBackbone(resnetConfig({ ...config, ...settings }, `${folder}/config.json`));
-  return { backbone, report: loadStateDict(backbone, tensors, { rename: renameResNet, source: folder }) };
+  const names = chooseNames(RESNET_NAMES, tensors.keys()) ?? huggingFace;
+  return { backbone, report: loadStateDict(backbone, tensors, { names, source: folder }) };
 }

@@ -1,21 +1,150 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readHuggingFace } from '../weights/huggingface.js';
+import {
+  applyRules,
+  chooseNames,
+  countParts,
+  type Dropped,
+  type NameMap,
+  type NameRule,
+  nestNames,
+  packedPlace,
+  type ShapeOf,
+} from '../weights/name_map.js';
 import type { LoadReport } from '../weights/state_dict.js';
 import { loadStateDict } from '../weights/state_dict.js';
 import { SwinBackbone, SwinModel } from './swin.js';
-import { swinConfig } from './swin_config.js';
+import { type SwinConfig, swinConfig } from './swin_config.js';
 
-/** Names of a Hugging Face Swin file in SwinModel: a classifier's file puts all under `swin.` and has a head. */
-function renameSwinModel(name: string): string | null {
-  // Index tables are buffers of older files; they follow from the window size.
-  if (name.startsWith('classifier.') || name.endsWith('.relative_position_index')) return null;
-  return name.replace(/^swin\./, '');
+const DROPPED: readonly Dropped[] = [
+  { names: /^(classifier|head)\./, why: 'classifier of whole pictures' },
+  { names: /(^|\.)(relative_position_index|attn_mask)$/, why: 'table that follows from the window size' },
+  { names: /^(swin\.)?(layernorm|norm)\./, why: 'norm behind the last stage, which a backbone does not use' },
+  { names: /^(hidden_states_norms\.|norm\d\.)/, why: 'norm of a map that is not asked for' },
+];
+
+const huggingFace: NameMap = {
+  origin: 'Hugging Face',
+  hallmark: /^embeddings\.patch_embeddings\./,
+  place: (name) => ({ name }),
+  dropped: DROPPED,
+};
+
+/** Parts of a block, as the original repository names them. */
+const BLOCK: readonly NameRule[] = [
+  [/^layernorm_before\./, 'norm1.'],
+  [/^layernorm_after\./, 'norm2.'],
+  [/^attention\.self\.(?:query|key|value)\./, 'attn.qkv.'],
+  [/^attention\.self\.relative_position_bias_table$/, 'attn.relative_position_bias_table'],
+  [/^attention\.output\.dense\./, 'attn.proj.'],
+  [/^intermediate\.dense\./, 'mlp.fc1.'],
+  [/^output\.dense\./, 'mlp.fc2.'],
+];
+
+interface Layout {
+  origin: string;
+  hallmark: RegExp;
+  /** Everything outside of the stages. */
+  outside: readonly NameRule[];
+  block(stage: number, index: string): string;
+  downsample(stage: number): string;
+  /** Inner names of a block that differ from the original's. */
+  inner?: readonly NameRule[];
 }
 
-/** The same in SwinBackbone, which does not use the last norm. */
-export function renameSwinBackbone(name: string): string | null {
-  const own = renameSwinModel(name);
-  return own?.startsWith('layernorm.') ? null : own;
+/** A map to files that pack query, key and value. */
+function packedNames({ origin, hallmark, outside, block, downsample, inner = [] }: Layout): NameMap {
+  const place: NameMap['place'] = (own) => {
+    const stage = /^encoder\.layers\.(\d+)\.(?:blocks\.(\d+)|downsample)\.(.+)$/.exec(own);
+    if (!stage) return { name: applyRules(outside, own) };
+    const [, number, index, rest] = stage as unknown as [string, string, string | undefined, string];
+    if (index === undefined) return { name: `${downsample(Number(number))}.${rest}` };
+    const name = `${block(Number(number), index)}.${applyRules(inner, applyRules(BLOCK, rest))}`;
+    const letter = /^attention\.self\.(query|key|value)\./.exec(rest)?.[1];
+    return letter === undefined ? { name } : packedPlace(name, letter);
+  };
+  return { origin, hallmark, place, dropped: DROPPED };
+}
+
+const ORIGINAL_OUTSIDE: readonly NameRule[] = [
+  [/^embeddings\.patch_embeddings\.projection\./, 'patch_embed.proj.'],
+  [/^embeddings\.norm\./, 'patch_embed.norm.'],
+  [/^embeddings\.position_embeddings$/, 'absolute_pos_embed'],
+  [/^hidden_states_norms\.stage1\./, 'norm0.'],
+  [/^hidden_states_norms\.stage2\./, 'norm1.'],
+  [/^hidden_states_norms\.stage3\./, 'norm2.'],
+  [/^hidden_states_norms\.stage4\./, 'norm3.'],
+  [/^layernorm\./, 'norm.'],
+];
+
+/** The repository of the paper, and detectors built on it. Source: https://github.com/microsoft/Swin-Transformer */
+const original = packedNames({
+  origin: 'original',
+  hallmark: /^layers\.0\.downsample\./,
+  outside: ORIGINAL_OUTSIDE,
+  block: (stage, index) => `layers.${stage}.blocks.${index}`,
+  downsample: (stage) => `layers.${stage}.downsample`,
+});
+
+/** timm counts the merging of patches to the stage behind it. */
+const timm = packedNames({
+  origin: 'timm',
+  hallmark: /^layers\.1\.downsample\./,
+  outside: ORIGINAL_OUTSIDE,
+  block: (stage, index) => `layers.${stage}.blocks.${index}`,
+  downsample: (stage) => `layers.${stage + 1}.downsample`,
+});
+
+const torchvision = packedNames({
+  origin: 'torchvision',
+  hallmark: /^features\.1\.0\.attn\.relative_position_bias_table$/,
+  outside: [
+    [/^embeddings\.patch_embeddings\.projection\./, 'features.0.0.'],
+    [/^embeddings\.norm\./, 'features.0.2.'],
+    [/^layernorm\./, 'norm.'],
+  ],
+  block: (stage, index) => `features.${2 * stage + 1}.${index}`,
+  downsample: (stage) => `features.${2 * stage + 2}`,
+  inner: [
+    [/^mlp\.fc1\./, 'mlp.0.'],
+    [/^mlp\.fc2\./, 'mlp.3.'],
+  ],
+});
+
+/** How published Swins are named; own names are Hugging Face's. */
+export const SWIN_NAMES: readonly NameMap[] = [
+  huggingFace,
+  nestNames(huggingFace, '', 'swin.', DROPPED),
+  original,
+  timm,
+  torchvision,
+];
+
+/** What the shapes of a Swin's tensors say about its settings; null if it is none. */
+export function inferSwin(shapeOf: ShapeOf): Partial<SwinConfig> | null {
+  const patch = shapeOf('embeddings.patch_embeddings.projection.weight');
+  if (!patch) return null;
+  const block = (stage: number, i: number) => `encoder.layers.${stage}.blocks.${i}`;
+  const table = (stage: number, i: number) =>
+    `${block(stage, i)}.attention.self.relative_position_bias_table`;
+  const stages = countParts(shapeOf, (stage) => table(stage, 0));
+  const tables = Array.from({ length: stages }, (_, stage) => shapeOf(table(stage, 0))!);
+  const positions = shapeOf('embeddings.position_embeddings');
+  const [channels, inChannels, side] = patch as [number, number, number];
+  const hidden = shapeOf(`${block(0, 0)}.intermediate.dense.weight`)?.[0] ?? 0;
+  return {
+    embed_dim: channels,
+    num_channels: inChannels,
+    patch_size: side,
+    depths: tables.map((_, stage) => countParts(shapeOf, (i) => table(stage, i))),
+    num_heads: tables.map((shape) => shape[1]!),
+    // A table has (2 w - 1)^2 rows.
+    window_size: (Math.sqrt(tables[0]?.[0] ?? 1) + 1) / 2,
+    mlp_ratio: hidden / channels,
+    qkv_bias: shapeOf(`${block(0, 0)}.attention.self.query.bias`) !== null,
+    use_absolute_embeddings: positions !== null,
+    ...(positions ? { image_size: Math.sqrt(positions[1]!) * side } : {}),
+  };
 }
 
 /**
@@ -31,21 +160,15 @@ export async function loadSwinBackbone(
 ): Promise<{ backbone: SwinBackbone; report: LoadReport }> {
   const { config, tensors } = await readHuggingFace(folder);
   const backbone = new SwinBackbone(swinConfig({ ...config, ...settings }, `${folder}/config.json`));
-  const norms = [...backbone.namedParameters().keys()].filter((name) =>
-    name.startsWith('hidden_states_norms.'),
-  );
-  const rename = (name: string) => {
-    const own = renameSwinBackbone(name);
-    // A backbone's file may hold norms of maps that are not asked for.
-    return own?.startsWith('hidden_states_norms.') && !norms.includes(own) ? null : own;
-  };
-  const mayLack = (name: string) => norms.includes(name);
-  return { backbone, report: loadStateDict(backbone, tensors, { rename, mayLack, source: folder }) };
+  const names = chooseNames(SWIN_NAMES, tensors.keys()) ?? huggingFace;
+  const mayLack = (name: string) => name.startsWith('hidden_states_norms.');
+  return { backbone, report: loadStateDict(backbone, tensors, { names, mayLack, source: folder }) };
 }
 
 /** A SwinModel from a Hugging Face folder. */
 export async function loadSwinModel(folder: string): Promise<{ model: SwinModel; report: LoadReport }> {
   const { config, tensors } = await readHuggingFace(folder);
   const model = new SwinModel(swinConfig(config, `${folder}/config.json`));
-  return { model, report: loadStateDict(model, tensors, { rename: renameSwinModel, source: folder }) };
+  const names = chooseNames(SWIN_NAMES, tensors.keys()) ?? huggingFace;
+  return { model, report: loadStateDict(model, tensors, { names, source: folder }) };
 }

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EXIT_CODES, UserError } from '../../errors.js';
-import { buildBackbone } from '../backbones/index.js';
 import type { DeformableDetrConfig } from '../config.js';
 import { IMAGENET } from '../preprocess.js';
-import { readHuggingFace } from '../weights/huggingface.js';
-import type { StoredTensor } from '../weights/safetensors.js';
-import { type LoadReport, loadStateDict } from '../weights/state_dict.js';
-import { DeformableDetr } from './model.js';
-import { fromOriginal, renameHuggingFace } from './names.js';
 
 /** Keys whose other values are not supported, and the one that is. */
 const FIXED = {
@@ -92,46 +86,4 @@ function backboneOf(
 /** Whether a parsed `config.json` is Hugging Face's, of a Deformable DETR. */
 export function isHuggingFaceDetr(config: unknown): boolean {
   return (config as { model_type?: unknown } | null)?.model_type === 'deformable_detr';
-}
-
-/**
- * Gives a model the values of a file, whose names are Hugging Face's or the original repository's.
- * @param backbone name of the backbone: a family, or one of its sizes
- * @throws UserError if anything is missing, unknown or of another shape
- */
-export function loadDetrWeights(
-  model: DeformableDetr,
-  tensors: ReadonlyMap<string, StoredTensor>,
-  backbone: string,
-  source: string,
-): LoadReport {
-  const named = tensors.has('transformer.level_embed') ? fromOriginal(tensors) : tensors;
-  return loadStateDict(model, named, { rename: renameHuggingFace(backbone.split('-')[0]!), source });
-}
-
-/**
- * A Deformable DETR from a Hugging Face folder (`config.json`, `model.safetensors`), e.g. of `SenseTime/deformable-detr`.
- * Its configuration comes with it, ready to be saved.
- * @param adapt changes the configuration before the model is built, in ways that its weights can follow
- * @throws UserError if anything is missing, unknown, not supported or of another shape
- */
-export async function loadHuggingFaceDetr(
-  folder: string,
-  adapt: (config: DeformableDetrConfig) => DeformableDetrConfig = (config) => config,
-): Promise<{ model: DeformableDetr; config: DeformableDetrConfig }> {
-  const { config: given, tensors } = await readHuggingFace(folder);
-  const untied = tensors.has('class_embed.1.weight');
-  const config = adapt(readHuggingFaceConfig(given, `${folder}/config.json`, untied));
-  const { name, config: settings } = config.backbone;
-  const model = new DeformableDetr(buildBackbone(name, { ...settings }), {
-    ...config.transformer,
-    classes: config.labels.length,
-  });
-  try {
-    loadDetrWeights(model, tensors, name, folder);
-    return { model, config };
-  } catch (error) {
-    model.dispose();
-    throw error;
-  }
 }

@@ -1,88 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
-import { renameResNet, renameSwinBackbone } from '../backbones/index.js';
-import type { StoredTensor } from '../weights/safetensors.js';
+import { backboneNames } from '../backbones/index.js';
+import { applyRules, type NameMap, type NameRule, nestNames, packedPlace } from '../weights/name_map.js';
 
-/** Where the backbone stands in Hugging Face's files. */
-const BACKBONE = 'model.backbone.conv_encoder.model.';
+/** Where the backbone stands here and in Hugging Face's files. */
+export const BACKBONE = 'model.backbone.conv_encoder.model.';
 
-/** How backbones of each kind may be named in files. */
-const BACKBONE_NAMES: Readonly<Record<string, (name: string) => string | null>> = {
-  resnet: renameResNet,
-  swin: renameSwinBackbone,
+/** Where it stands in files of the original repository. */
+export const ORIGINAL_BACKBONE = 'backbone.0.body.';
+
+/** Names of the original repository's state dicts: `name` of ours, from the beginning. First that fits. */
+const ORIGINAL: readonly NameRule[] = [
+  [/^model\.input_proj\./, 'input_proj.'],
+  [/^model\.query_position_embeddings\./, 'query_embed.'],
+  [/^(model\.encoder\.layers\.\d+)\.self_attn_layer_norm\./, '$1.norm1.'],
+  [/^(model\.encoder\.layers\.\d+)\.final_layer_norm\./, '$1.norm2.'],
+  [/^(model\.decoder\.layers\.\d+)\.encoder_attn_layer_norm\./, '$1.norm1.'],
+  [/^(model\.decoder\.layers\.\d+)\.self_attn_layer_norm\./, '$1.norm2.'],
+  [/^(model\.decoder\.layers\.\d+)\.final_layer_norm\./, '$1.norm3.'],
+  [/^(model\.decoder\.layers\.\d+)\.encoder_attn\./, '$1.cross_attn.'],
+  [/^(model\.decoder\.layers\.\d+\.self_attn)\.[qkv]_proj\./, '$1.in_proj_'],
+  [/^(model\.\w+\.layers\.\d+)\.fc([12])\./, '$1.linear$2.'],
+];
+
+function originalName(own: string): string {
+  return applyRules(ORIGINAL, own).replace(/^model\./, 'transformer.');
+}
+
+/** Everything but the backbone, in files of the original repository. */
+const original: Omit<NameMap, 'hallmark'> = {
+  origin: 'original',
+  place: (own) => {
+    const letter = /\.decoder\.layers\.\d+\.self_attn\.([qkv])_proj\./.exec(own)?.[1];
+    return letter === undefined ? { name: originalName(own) } : packedPlace(originalName(own), letter);
+  },
+  dropped: [],
 };
 
-/**
- * Name in DeformableDetr of a tensor of a Hugging Face file.
- * @param backbone family of the backbone, `resnet` or `swin`
- */
-export function renameHuggingFace(backbone: string): (name: string) => string | null {
-  return (name) => {
-    if (!name.startsWith(BACKBONE)) return name;
-    const own = BACKBONE_NAMES[backbone]?.(name.slice(BACKBONE.length)) ?? null;
-    return own === null ? null : BACKBONE + own;
+const huggingFace: Omit<NameMap, 'hallmark'> = {
+  origin: 'Hugging Face',
+  place: (name) => ({ name }),
+  dropped: [],
+};
+
+/** A map of the transformer and the heads with one of the backbone. */
+function withBackbone(rest: Omit<NameMap, 'hallmark'>, backbone: NameMap): NameMap {
+  return {
+    ...rest,
+    hallmark: backbone.hallmark,
+    place: (own) => (own.startsWith(BACKBONE) ? backbone.place(own) : rest.place(own)),
+    dropped: [...rest.dropped, ...backbone.dropped],
   };
 }
 
-/** Beginnings of names in the original repository's `.pth` files, and what they are here. First that fits. */
-const ORIGINAL_PREFIXES: readonly (readonly [from: string, to: string])[] = [
-  ['backbone.0.body.', BACKBONE],
-  ['transformer.', 'model.'],
-  ['input_proj.', 'model.input_proj.'],
-  ['query_embed.', 'model.query_position_embeddings.'],
-];
-
-/** Parts of layers under their original names. */
-const ORIGINAL_PARTS: Readonly<Record<'encoder' | 'decoder', Readonly<Record<string, string>>>> = {
-  encoder: {
-    norm1: 'self_attn_layer_norm',
-    norm2: 'final_layer_norm',
-    linear1: 'fc1',
-    linear2: 'fc2',
-  },
-  decoder: {
-    cross_attn: 'encoder_attn',
-    norm1: 'encoder_attn_layer_norm',
-    norm2: 'self_attn_layer_norm',
-    norm3: 'final_layer_norm',
-    linear1: 'fc1',
-    linear2: 'fc2',
-  },
-};
-
-const LAYER = /^(model\.(encoder|decoder)\.layers\.\d+\.)([^.]+)(.*)$/;
-
-/** Name in a Hugging Face file of a tensor of the original repository's state dict. */
-export function renameOriginal(name: string): string {
-  const prefix = ORIGINAL_PREFIXES.find(([from]) => name.startsWith(from));
-  const moved = prefix ? prefix[1] + name.slice(prefix[0].length) : name;
-  return moved.replace(
-    LAYER,
-    (_, layer: string, stack: 'encoder' | 'decoder', part: string, rest: string) => {
-      return `${layer}${ORIGINAL_PARTS[stack][part] ?? part}${rest}`;
-    },
-  );
-}
-
 /**
- * A state dict of the original repository (https://github.com/fundamentalvision/Deformable-DETR, the `model` of its
- * `.pth` files) under Hugging Face's names; the projections that it packs in one matrix are taken apart.
+ * How checkpoints of Deformable DETR are named, the original repository's
+ * (https://github.com/fundamentalvision/Deformable-DETR) and Hugging Face's.
+ * @param family of the backbone: `resnet`, `swin`
  */
-export function fromOriginal(tensors: ReadonlyMap<string, StoredTensor>): Map<string, StoredTensor> {
-  const result = new Map<string, StoredTensor>();
-  for (const [name, tensor] of tensors) {
-    const own = renameOriginal(name);
-    const packed = /^(.*\.self_attn\.)in_proj_(weight|bias)$/.exec(own);
-    if (!packed) {
-      result.set(own, tensor);
-      continue;
-    }
-    const rows = tensor.shape[0]! / 3;
-    const size = tensor.data.length / 3;
-    ['q_proj', 'k_proj', 'v_proj'].forEach((part, i) => {
-      const data = tensor.data.slice(i * size, (i + 1) * size);
-      const shape = [rows, ...tensor.shape.slice(1)];
-      result.set(`${packed[1]}${part}.${packed[2]}`, { ...tensor, shape, data });
-    });
-  }
-  return result;
+export function detrNames(family: string): readonly NameMap[] {
+  return backboneNames(family).flatMap((inner) => [
+    withBackbone(huggingFace, nestNames(inner, BACKBONE, BACKBONE)),
+    withBackbone(original, nestNames(inner, BACKBONE, ORIGINAL_BACKBONE)),
+  ]);
 }

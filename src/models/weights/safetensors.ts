@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { EXIT_CODES, UserError } from '../../errors.js';
-import { writeFileAtomicSync } from '../../files.js';
+import { FileReader } from '../../file_reader.js';
+import { errorCode, writeFileAtomicSync } from '../../files.js';
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from './half.js';
 import type { SafetensorsHeader } from './safetensors_header.js';
-import { DTYPE_BYTES, parseHeader } from './safetensors_header.js';
+import { DTYPE_BYTES, headerEnd, parseHeader } from './safetensors_header.js';
 
 export type TensorData =
   | Float32Array
@@ -83,7 +83,28 @@ export function decodeValues(dtype: TensorDtype, bytes: Uint8Array): TensorData 
  * @throws UserError (exit code `checkpoint`) naming the file and the tensor if anything is amiss
  */
 export async function readSafetensors(path: string): Promise<TensorFile> {
-  return parseSafetensors(await readFile(path).catch((error) => cannotRead(path, error)), path);
+  try {
+    return await FileReader.using(path, readOpened);
+  } catch (error) {
+    return errorCode(error) === null ? Promise.reject(error) : cannotRead(path, error);
+  }
+}
+
+/** Reads tensor by tensor: a file may be larger than a buffer can be. */
+async function readOpened(reader: FileReader): Promise<TensorFile> {
+  const { path, size } = reader;
+  const head = await reader.read(0, Math.min(size, 10));
+  const { entries, metadata, dataStart } = parseHeader(
+    await reader.read(0, headerEnd(head, path, size)),
+    path,
+    size,
+  );
+  const file = new TensorFile(path, metadata);
+  for (const { name, dtype, shape, begin, end } of entries) {
+    const data = decodeValues(dtype, await reader.read(dataStart + begin, end - begin));
+    file.set(name, { dtype, shape, data });
+  }
+  return file;
 }
 
 /** As `readSafetensors`, at once. */

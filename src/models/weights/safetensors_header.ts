@@ -38,9 +38,13 @@ export interface SafetensorsHeader {
 /** The reference's own limit; a longer header is a wrong file, not a large model. */
 const LONGEST_HEADER = 100_000_000;
 
-/** Reads and checks everything a safetensors file says about itself. */
-export function parseHeader(bytes: Uint8Array, source: string): SafetensorsHeader {
-  const { text, dataStart } = headerText(bytes, source);
+/**
+ * Reads and checks everything a safetensors file says about itself.
+ * @param bytes the file, or its beginning up to `headerEnd`
+ * @param size of the whole file
+ */
+export function parseHeader(bytes: Uint8Array, source: string, size = bytes.byteLength): SafetensorsHeader {
+  const { text, dataStart } = headerText(bytes, source, size);
   const duplicate = firstDuplicateKey(text);
   if (duplicate !== null) fail(source, `the name ${JSON.stringify(duplicate)} stands twice in its header`);
   const raw = parseObject(text, source);
@@ -48,7 +52,7 @@ export function parseHeader(bytes: Uint8Array, source: string): SafetensorsHeade
   const entries = Object.entries(raw)
     .filter(([name]) => name !== '__metadata__')
     .map(([name, value]) => checkEntry(name, value, source));
-  checkCoverage(entries, bytes.byteLength - dataStart, source);
+  checkCoverage(entries, size - dataStart, source);
   return { entries, metadata, dataStart };
 }
 
@@ -59,17 +63,23 @@ function fail(source: string, what: string): never {
   );
 }
 
-function headerText(bytes: Uint8Array, source: string): { text: string; dataStart: number } {
-  if (bytes.byteLength === 0) fail(source, 'it is empty (0 bytes)');
-  if (bytes.byteLength < 10) fail(source, `it has only ${bytes.byteLength} bytes`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** Where the header ends and the tensors begin. @param head at least 10 bytes where the file has as many */
+export function headerEnd(head: Uint8Array, source: string, size: number): number {
+  if (size === 0) fail(source, 'it is empty (0 bytes)');
+  if (size < 10) fail(source, `it has only ${size} bytes`);
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   const length = view.getBigUint64(0, true);
-  if (bytes[8] !== 0x7b /* { */) fail(source, 'it does not begin with a header');
+  if (head[8] !== 0x7b /* { */) fail(source, 'it does not begin with a header');
   if (length > LONGEST_HEADER) fail(source, `its header claims ${length} bytes`);
-  const dataStart = 8 + Number(length);
-  if (dataStart > bytes.byteLength) {
-    fail(source, `its header claims ${length} bytes, but the file has ${bytes.byteLength} (truncated?)`);
+  const end = 8 + Number(length);
+  if (end > size) {
+    fail(source, `its header claims ${length} bytes, but the file has ${size} (truncated?)`);
   }
+  return end;
+}
+
+function headerText(bytes: Uint8Array, source: string, size: number): { text: string; dataStart: number } {
+  const dataStart = headerEnd(bytes, source, size);
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(8, dataStart));
     return { text, dataStart };

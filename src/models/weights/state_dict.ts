@@ -2,30 +2,34 @@
 import * as tf from '@tensorflow/tfjs';
 import { EXIT_CODES, UserError } from '../../errors.js';
 import type { Module, Parameter, ParameterLayout } from '../module.js';
+import type { NameMap, PlaceInFile } from './name_map.js';
 import type { StoredTensor, TensorData } from './safetensors.js';
-
-/**
- * Name in the module of a tensor of the file, or null if the module knowingly has no use for it. A list names several
- * places that share one stored tensor.
- */
-export type Rename = (nameInFile: string) => string | readonly string[] | null;
 
 export interface LoadOptions {
   /** Refuse unless every parameter is found, every tensor used, and every shape right (default true). */
   strict?: boolean;
   /** Parameters that keep their values, and are only reported, if the file lacks them (default: none). */
   mayLack?: (name: string) => boolean;
-  /** Name map of the model (default: names are equal). */
-  rename?: Rename;
+  /** How the file names things (default: as the module does). */
+  names?: NameMap;
   /** What messages call the tensors' origin. */
   source?: string;
 }
 
 export interface ShapeMismatch {
   name: string;
+  /** The file's. */
+  nameInFile: string;
   /** Shapes as files hold them. */
   expected: number[];
   received: number[];
+}
+
+/** A tensor of the file that is left out on purpose. */
+export interface IgnoredTensor {
+  /** The file's. */
+  name: string;
+  why: string;
 }
 
 /** What became of every name. Names are the module's, except for `unexpected` and `ignored`, which are the file's. */
@@ -34,8 +38,9 @@ export interface LoadReport {
   missing: string[];
   unexpected: string[];
   mismatched: ShapeMismatch[];
-  /** Left out on purpose by the name map. */
-  ignored: string[];
+  ignored: IgnoredTensor[];
+  /** The tensor of the file that each name of `matched` and `mismatched` comes from. */
+  origins: Map<string, string>;
 }
 
 /**
@@ -51,12 +56,14 @@ export function loadStateDict(
   options: LoadOptions = {},
 ): LoadReport {
   const source = options.source ?? ('source' in tensors ? String(tensors.source) : 'the weights');
-  const { report, found } = compare(module.namedParameters(), tensors, options.rename ?? ((name) => name));
-  if (options.strict ?? true) refuseDifferences(report, source, options.mayLack ?? (() => false));
+  const { report, found } = compareStateDict(module, tensors, options);
+  if (options.strict ?? true) refuseDifferences(report, source, options);
   const values = [...found].map(([name, { parameter, stored }]) => ({
+    nameInFile: report.origins.get(name)!,
     variable: parameter.variable,
-    data: convert(name, stored, parameter, source),
+    data: convert(report.origins.get(name)!, stored, parameter, source),
   }));
+  refuseDisagreement(values, source);
   for (const { variable, data } of values) {
     tf.tidy(() => variable.assign(tf.tensor(data, variable.shape, variable.dtype as 'float32' | 'int32')));
   }
@@ -68,58 +75,114 @@ interface Found {
   stored: StoredTensor;
 }
 
-function compare(
-  parameters: Map<string, Parameter>,
+interface Comparison {
+  report: LoadReport;
+  /** What would be loaded, by the module's names. */
+  found: Map<string, Found>;
+}
+
+/** What `loadStateDict` would make of a file; changes nothing. */
+export function compareStateDict(
+  module: Module,
   tensors: ReadonlyMap<string, StoredTensor>,
-  rename: Rename,
-): { report: LoadReport; found: Map<string, Found> } {
-  const report: LoadReport = { matched: [], missing: [], unexpected: [], mismatched: [], ignored: [] };
+  { names }: Pick<LoadOptions, 'names'> = {},
+): Comparison {
+  const parameters = module.namedParameters();
+  const usesOf = findUses(names ?? SAME_NAMES, parameters.keys());
+  const report: LoadReport = {
+    matched: [],
+    missing: [],
+    unexpected: [],
+    mismatched: [],
+    ignored: [],
+    origins: new Map(),
+  };
   const found = new Map<string, Found>();
-  for (const [nameInFile, stored] of tensors) {
-    const renamed = rename(nameInFile);
-    if (renamed === null) report.ignored.push(nameInFile);
-    const names = renamed === null ? [] : typeof renamed === 'string' ? [renamed] : renamed;
-    for (const name of names) {
-      const parameter = parameters.get(name);
-      if (!parameter) {
-        report.unexpected.push(nameInFile);
-        continue;
-      }
+  for (const [nameInFile, whole] of tensors) {
+    const uses = usesOf(nameInFile);
+    if ('why' in uses) report.ignored.push({ name: nameInFile, why: uses.why });
+    else if (uses.places.length === 0) report.unexpected.push(nameInFile);
+    for (const { name, part } of 'why' in uses ? [] : uses.places) {
+      const parameter = parameters.get(name)!;
       const expected = storedShape(parameter.variable.shape, parameter.layout);
-      if (!sameShape(expected, stored.shape)) {
-        report.mismatched.push({ name, expected, received: [...stored.shape] });
+      const stored = part ? partOf(whole, part) : whole;
+      report.origins.set(name, nameInFile);
+      if (stored === null || !sameShape(expected, stored.shape)) {
+        const needed = part ? [expected[0]! * part.count, ...expected.slice(1)] : expected;
+        report.mismatched.push({ name, nameInFile, expected: needed, received: [...whole.shape] });
         continue;
       }
       report.matched.push(name);
       found.set(name, { parameter, stored });
     }
   }
-  const settled = new Set(
-    [...report.matched, ...report.mismatched.map(({ name }) => name)].map(
-      (name) => parameters.get(name)!.variable,
-    ),
-  );
+  const settled = new Set([...report.origins.keys()].map((name) => parameters.get(name)!.variable));
   for (const [name, { variable }] of parameters) {
     if (!settled.has(variable)) report.missing.push(name);
   }
   return { report, found };
 }
 
+/** A parameter that a tensor of the file is for, and the part of it. */
+interface Use {
+  name: string;
+  part?: PlaceInFile['part'];
+}
+
+type UsesOf = (nameInFile: string) => { places: readonly Use[] } | { why: string };
+
+/** Files that are named as the module is. */
+const SAME_NAMES: NameMap = { origin: 'tfgeo', hallmark: /^/, place: (name) => ({ name }), dropped: [] };
+
+function findUses(map: NameMap, ownNames: Iterable<string>): UsesOf {
+  const places = new Map<string, Use[]>();
+  for (const own of ownNames) {
+    const { name, part } = map.place(own);
+    const uses = places.get(name) ?? [];
+    uses.push({ name: own, ...(part ? { part } : {}) });
+    places.set(name, uses);
+  }
+  return (nameInFile) => {
+    const known = places.get(nameInFile);
+    const dropped = known ? undefined : map.dropped.find(({ names }) => names.test(nameInFile));
+    return dropped ? { why: dropped.why } : { places: known ?? [] };
+  };
+}
+
+/** Rows of a tensor, without copying; null if it cannot be cut so. */
+function partOf(
+  whole: StoredTensor,
+  { index, count }: NonNullable<PlaceInFile['part']>,
+): StoredTensor | null {
+  const [rows, ...rest] = whole.shape;
+  if (rows === undefined || rows % count !== 0) return null;
+  const size = whole.data.length / count;
+  return {
+    ...whole,
+    shape: [rows / count, ...rest],
+    data: whole.data.subarray(index * size, (index + 1) * size),
+  };
+}
+
 function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((n, i) => n === b[i]);
 }
 
-function refuseDifferences(report: LoadReport, source: string, mayLack: (name: string) => boolean): void {
-  const missing = report.missing.filter((name) => !mayLack(name));
+function refuseDifferences(report: LoadReport, source: string, { mayLack, names }: LoadOptions): void {
+  const missing = report.missing.filter((name) => !(mayLack?.(name) ?? false));
   const parts: string[] = [];
-  const list = (names: string[]) => `${names.slice(0, 3).join(', ')}${names.length > 3 ? ', ...' : ''}`;
+  const list = (texts: string[]) => `${texts.slice(0, 3).join(', ')}${texts.length > 3 ? ', ...' : ''}`;
   if (report.mismatched.length > 0) {
     const shown = report.mismatched.map(
-      ({ name, expected, received }) => `${name} is [${received}] where the model has [${expected}]`,
+      ({ nameInFile, expected, received }) =>
+        `${nameInFile} is [${received}] where the model has [${expected}]`,
     );
     parts.push(`${report.mismatched.length} of another shape (${list(shown)})`);
   }
-  if (missing.length > 0) parts.push(`${missing.length} missing (${list(missing)})`);
+  if (missing.length > 0) {
+    const inFile = [...new Set(missing.map((name) => names?.place(name).name ?? name))];
+    parts.push(`${inFile.length} missing (${list(inFile)})`);
+  }
   if (report.unexpected.length > 0) {
     parts.push(`${report.unexpected.length} unknown (${list(report.unexpected)})`);
   }
@@ -128,6 +191,27 @@ function refuseDifferences(report: LoadReport, source: string, mayLack: (name: s
     `${source} does not fit the model: ${parts.join('; ')}; use the configuration it was made with`,
     EXIT_CODES.checkpoint,
   );
+}
+
+interface NewValue {
+  nameInFile: string;
+  variable: tf.Variable;
+  data: Float32Array | Int32Array;
+}
+
+/** Parameters that share a variable must be given the same values. */
+function refuseDisagreement(values: readonly NewValue[], source: string): void {
+  const first = new Map<tf.Variable, NewValue>();
+  for (const value of values) {
+    const before = first.get(value.variable);
+    first.set(value.variable, before ?? value);
+    if (!before || before.data.every((x, i) => x === value.data[i])) continue;
+    throw new UserError(
+      `${source}: ${value.nameInFile} differs from ${before.nameInFile}, but they are one and the same in the model; ` +
+        'use the configuration it was made with',
+      EXIT_CODES.checkpoint,
+    );
+  }
 }
 
 /** Values in the module's layout and type. */
@@ -203,24 +287,51 @@ function permute<T extends Float32Array | Int32Array>(
   return result;
 }
 
-/**
- * All values of a module under the reference's names and in its layouts, as `loadStateDict` and PyTorch take them.
- * A variable that has several names is given once, under the first.
- *
- * @param rename name in the file of a parameter (default: the same)
- */
+/** How `saveStateDict` writes a module. */
+export interface SaveOptions {
+  /** How the file names things (default: as the module does). */
+  names?: NameMap;
+  /** Write a variable that has several names under each of them, as PyTorch does (default: under the first). */
+  everyName?: boolean;
+}
+
+/** All values of a module in the reference's layouts, as `loadStateDict` and PyTorch take them. */
 export function saveStateDict(
   module: Module,
-  rename: (name: string) => string = (name) => name,
+  { names, everyName = false }: SaveOptions = {},
 ): Map<string, StoredTensor> {
   const result = new Map<string, StoredTensor>();
+  const parts = new Map<string, StoredTensor[]>();
   const seen = new Set<tf.Variable>();
-  for (const [name, { variable, layout }] of module.namedParameters()) {
-    if (seen.has(variable)) continue;
+  for (const [own, { variable, layout }] of module.namedParameters()) {
+    if (seen.has(variable) && !everyName) continue;
     seen.add(variable);
-    result.set(rename(name), storeTensor(variable, layout));
+    const { name, part } = names?.place(own) ?? { name: own };
+    const stored = storeTensor(variable, layout);
+    if (!part) {
+      result.set(name, stored);
+      continue;
+    }
+    const packed = parts.get(name) ?? [];
+    packed[part.index] = stored;
+    parts.set(name, packed);
+    result.set(name, stored);
   }
+  for (const [name, packed] of parts) result.set(name, joinRows(packed));
   return result;
+}
+
+/** Tensors one below the other. */
+function joinRows(parts: readonly StoredTensor[]): StoredTensor {
+  const data = new Float32Array(parts.reduce((sum, part) => sum + part.data.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    data.set(part.data as Float32Array, at);
+    at += part.data.length;
+  }
+  const [first] = parts as [StoredTensor];
+  const rows = parts.reduce((sum, { shape }) => sum + shape[0]!, 0);
+  return { ...first, shape: [rows, ...first.shape.slice(1)], data };
 }
 
 /** A tensor as a file holds it: axes in PyTorch's order. */

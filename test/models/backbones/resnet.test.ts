@@ -2,7 +2,8 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { ready } from '../../../src/engine/index.js';
-import { buildBackbone, type ResNetBackbone, renameResNet } from '../../../src/models/backbones/index.js';
+import { backboneNames, buildBackbone, type ResNetBackbone } from '../../../src/models/backbones/index.js';
+import { chooseNames } from '../../../src/models/weights/name_map.js';
 
 const SMALL = { embedding_size: 8, hidden_sizes: [8, 16], depths: [1, 2], layer_type: 'basic' } as const;
 
@@ -76,9 +77,12 @@ describe('ResNetBackbone', () => {
   });
 });
 
-describe('renameResNet', () => {
+describe('names of published ResNets', () => {
   const sizes = { hidden_sizes: [8, 8, 8, 8], depths: [2, 2, 2, 2] };
-  const parameters = () => new Set(small(sizes).namedParameters().keys());
+  const place = (origin: string, own: string) =>
+    backboneNames('resnet-50')
+      .find((map) => map.origin === origin)!
+      .place(own).name;
 
   it.each([
     ['conv1.weight', 'embedder.embedder.convolution.weight'],
@@ -87,13 +91,21 @@ describe('renameResNet', () => {
     ['layer3.0.bn1.bias', 'encoder.stages.2.layers.0.layer.0.normalization.bias'],
     ['layer4.0.downsample.0.weight', 'encoder.stages.3.layers.0.shortcut.convolution.weight'],
     ['layer4.0.downsample.1.running_var', 'encoder.stages.3.layers.0.shortcut.normalization.running_var'],
-    ['resnet.embedder.embedder.convolution.weight', 'embedder.embedder.convolution.weight'],
   ])('%s is %s', (name, own) => {
-    expect(renameResNet(name)).toBe(own);
-    expect(parameters()).toContain(own);
+    expect(place('torchvision', own)).toBe(name);
+    expect([...small(sizes).namedParameters().keys()]).toContain(own);
   });
 
-  it.each(['fc.weight', 'classifier.1.bias', 'layer1.0.bn1.num_batches_tracked'])('leaves out %s', (name) => {
-    expect(renameResNet(name)).toBeNull();
+  it('are told apart, and classifiers and counters left out', () => {
+    for (const [hallmark, origin, dropped] of [
+      ['layer1.0.conv1.weight', 'torchvision', ['fc.weight', 'layer1.0.bn1.num_batches_tracked']],
+      ['embedder.embedder.convolution.weight', 'Hugging Face', ['classifier.1.bias']],
+      ['resnet.embedder.embedder.convolution.weight', 'Hugging Face', ['classifier.1.bias']],
+    ] as const) {
+      const map = chooseNames(backboneNames('resnet'), ['x', hallmark])!;
+      expect(map.origin).toBe(origin);
+      for (const name of dropped) expect(map.dropped.some(({ names }) => names.test(name))).toBe(true);
+      expect(map.dropped.some(({ names }) => names.test(hallmark))).toBe(false);
+    }
   });
 });

@@ -5,7 +5,9 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { type EngineId, ready } from '../../../src/engine/index.js';
 import {
+  backboneNames,
   buildBackbone,
+  inferBackbone,
   loadSwinBackbone,
   loadSwinModel,
   SwinBackbone,
@@ -13,8 +15,9 @@ import {
   swinConfig,
 } from '../../../src/models/backbones/index.js';
 import { seedInitialisers } from '../../../src/models/init.js';
+import { chooseNames } from '../../../src/models/weights/name_map.js';
 import { readSafetensorsSync, type StoredTensor } from '../../../src/models/weights/safetensors.js';
-import { storeTensor } from '../../../src/models/weights/state_dict.js';
+import { saveStateDict, storeTensor } from '../../../src/models/weights/state_dict.js';
 import { RandomStream } from '../../../src/ops/index.js';
 
 /** The stream of a seed. */
@@ -226,10 +229,76 @@ describe('configuration', () => {
       out_features: ['stage2', 'stage4'],
     });
     expect(backbone.strides).toEqual([8, 32]);
-    expect(report.ignored).toContain('hidden_states_norms.stage1.weight');
+    expect(report.ignored).toContainEqual({
+      name: 'hidden_states_norms.stage1.weight',
+      why: 'norm of a map that is not asked for',
+    });
     expect(report.missing).toEqual([]);
     const other = await loadSwinBackbone(join(FIXTURES, 'absolute'));
     expect(other.report.missing.every((name) => name.startsWith('hidden_states_norms.'))).toBe(true);
     expect(other.report.missing).not.toEqual([]);
+  });
+});
+
+describe('names of published Swins', () => {
+  const place = (origin: string, own: string) =>
+    backboneNames('swin')
+      .find((map) => map.origin === origin)!
+      .place(own);
+  const block = 'encoder.layers.2.blocks.1';
+
+  it.each([
+    ['original', 'embeddings.patch_embeddings.projection.weight', 'patch_embed.proj.weight'],
+    ['original', 'embeddings.norm.bias', 'patch_embed.norm.bias'],
+    ['original', 'embeddings.position_embeddings', 'absolute_pos_embed'],
+    ['original', `${block}.layernorm_before.weight`, 'layers.2.blocks.1.norm1.weight'],
+    ['original', `${block}.layernorm_after.weight`, 'layers.2.blocks.1.norm2.weight'],
+    [
+      'original',
+      `${block}.attention.self.relative_position_bias_table`,
+      'layers.2.blocks.1.attn.relative_position_bias_table',
+    ],
+    ['original', `${block}.attention.output.dense.bias`, 'layers.2.blocks.1.attn.proj.bias'],
+    ['original', `${block}.intermediate.dense.bias`, 'layers.2.blocks.1.mlp.fc1.bias'],
+    ['original', `${block}.output.dense.bias`, 'layers.2.blocks.1.mlp.fc2.bias'],
+    ['original', 'encoder.layers.0.downsample.reduction.weight', 'layers.0.downsample.reduction.weight'],
+    ['original', 'hidden_states_norms.stage2.weight', 'norm1.weight'],
+    ['original', 'layernorm.weight', 'norm.weight'],
+    ['timm', 'encoder.layers.0.downsample.reduction.weight', 'layers.1.downsample.reduction.weight'],
+    ['timm', `${block}.intermediate.dense.bias`, 'layers.2.blocks.1.mlp.fc1.bias'],
+    ['torchvision', 'embeddings.patch_embeddings.projection.weight', 'features.0.0.weight'],
+    ['torchvision', 'embeddings.norm.bias', 'features.0.2.bias'],
+    ['torchvision', `${block}.intermediate.dense.bias`, 'features.5.1.mlp.0.bias'],
+    ['torchvision', `${block}.output.dense.bias`, 'features.5.1.mlp.3.bias'],
+    ['torchvision', 'encoder.layers.1.downsample.norm.weight', 'features.4.norm.weight'],
+  ])('%s: %s is %s', (origin, own, name) => {
+    expect(place(origin, own)).toEqual({ name });
+  }); // prettier-ignore
+
+  it('pack query, key and value', () => {
+    const parts = ['query', 'key', 'value'].map((part) =>
+      place('original', `${block}.attention.self.${part}.weight`),
+    );
+    expect(parts).toEqual(
+      [0, 1, 2].map((index) => ({ name: 'layers.2.blocks.1.attn.qkv.weight', part: { index, count: 3 } })),
+    );
+  });
+
+  it('are told apart, and sizes follow from their shapes', async () => {
+    const { backbone } = await loadSwinBackbone(join(FIXTURES, 'w4'));
+    const { embed_dim, depths, num_heads, window_size, mlp_ratio } = backbone.config;
+    for (const names of backboneNames('swin')) {
+      const saved = saveStateDict(backbone, { names });
+      expect(chooseNames(backboneNames('swin'), saved.keys())).toBe(names);
+      const found = inferBackbone(new Map([...saved].map(([name, { shape }]) => [name, shape])));
+      expect(found).toMatchObject({
+        name: 'swin',
+        config: { embed_dim, depths, num_heads, window_size, mlp_ratio },
+      });
+    }
+    const tiny = new Map(
+      [...saveStateDict(buildBackbone('swin-tiny'))].map(([name, { shape }]) => [name, shape]),
+    );
+    expect(inferBackbone(tiny)).toEqual({ name: 'swin-tiny', config: {} });
   });
 });

@@ -8,6 +8,7 @@ import { ready } from '../../../src/engine/index.js';
 import { Conv2d, Linear } from '../../../src/models/layers/basic.js';
 import { Module } from '../../../src/models/module.js';
 import { readHuggingFace } from '../../../src/models/weights/huggingface.js';
+import { type NameMap, packedPlace } from '../../../src/models/weights/name_map.js';
 import { type StoredTensor, writeSafetensors } from '../../../src/models/weights/safetensors.js';
 import { loadStateDict, saveStateDict } from '../../../src/models/weights/state_dict.js';
 
@@ -37,9 +38,22 @@ class Small extends Module {
   }
 }
 
+/** Three matrices that files keep in one. */
+class Pair extends Module {
+  readonly parts = ['q', 'k', 'v'].map((name) => this.child(name, new Linear(2, 2, { bias: false })));
+}
+
 beforeAll(async () => {
   await ready();
 });
+
+/** Files whose names begin with `model.`, with a buffer that is of no use. */
+const PREFIXED: NameMap = {
+  origin: 'a test',
+  hallmark: /^model\./,
+  place: (name) => ({ name: `model.${name}` }),
+  dropped: [{ names: /\.buffer$/, why: 'counts steps' }],
+};
 
 const counting = (n: number) => Float32Array.from({ length: n }, (_, i) => i + 1);
 
@@ -74,7 +88,7 @@ describe('loadStateDict', () => {
 
   it('gives back what it was given', () => {
     loadStateDict(module, tensors);
-    const saved = saveStateDict(module, (name) => `model.${name}`);
+    const saved = saveStateDict(module, { names: PREFIXED });
     expect([...saved.keys()].sort()).toEqual([...tensors.keys()].map((name) => `model.${name}`).sort());
     for (const [name, { shape, data }] of tensors) {
       expect(saved.get(`model.${name}`)!.shape).toEqual(shape);
@@ -100,18 +114,45 @@ describe('loadStateDict', () => {
     tensors.set('extra', { dtype: 'F32', shape: [1], data: counting(1) });
     tensors.delete('steps');
     const report = loadStateDict(module, tensors, { strict: false });
-    expect(report.mismatched).toEqual([{ name: 'head.weight', expected: [2, 3], received: [3, 2] }]);
+    expect(report.mismatched).toEqual([
+      { name: 'head.weight', nameInFile: 'head.weight', expected: [2, 3], received: [3, 2] },
+    ]);
     expect(report.missing).toEqual(['steps']);
     expect(report.unexpected).toEqual(['extra']);
     expect(module.head.bias!.dataSync()[0]).toBe(0.5);
   });
 
   it('follows a name map, and leaves out what the map leaves out', () => {
-    const renamed = new Map([...tensors].map(([name, tensor]) => [`net.${name}`, tensor]));
-    renamed.set('net.buffer', { dtype: 'F32', shape: [1], data: counting(1) });
-    const rename = (name: string) => (name === 'net.buffer' ? null : name.slice(4));
-    expect(loadStateDict(module, renamed, { rename }).ignored).toEqual(['net.buffer']);
+    const renamed = new Map([...tensors].map(([name, tensor]) => [`model.${name}`, tensor]));
+    renamed.set('model.buffer', { dtype: 'F32', shape: [1], data: counting(1) });
+    const { ignored, origins } = loadStateDict(module, renamed, { names: PREFIXED });
+    expect(ignored).toEqual([{ name: 'model.buffer', why: 'counts steps' }]);
+    expect(origins.get('head.bias')).toBe('model.head.bias');
     expect(module.steps.dataSync()[0]).toBe(12);
+    renamed.delete('model.steps');
+    expect(() => loadStateDict(module, renamed, { names: PREFIXED })).toThrow(/1 missing \(model\.steps\)/);
+  });
+
+  it('takes apart what a file packs, puts it together again, and refuses rows that cannot be cut', () => {
+    const pair = new Pair();
+    const names: NameMap = { ...PREFIXED, place: (name) => packedPlace('both.weight', name) };
+    const both: StoredTensor = { dtype: 'F32', shape: [6, 2], data: counting(12) };
+    expect(loadStateDict(pair, new Map([['both.weight', both]]), { names }).matched).toHaveLength(3);
+    expect([...pair.parts[1]!.weight.dataSync()]).toEqual([5, 6, 7, 8]);
+    expect(saveStateDict(pair, { names })).toEqual(new Map([['both.weight', both]]));
+    const odd = new Map([['both.weight', { ...both, shape: [4, 3] }]]);
+    expect(() => loadStateDict(pair, odd, { names })).toThrow(
+      /both\.weight is \[4,3\] where the model has \[6,2\]/,
+    );
+  });
+
+  it('refuses two values for what is one in the model', () => {
+    tensors.set('tied.bias', { dtype: 'F32', shape: [2], data: new Float32Array([0.5, 0.25]) });
+    loadStateDict(module, tensors);
+    tensors.set('tied.bias', { dtype: 'F32', shape: [2], data: new Float32Array([0.5, 0.5]) });
+    expect(() => loadStateDict(module, tensors)).toThrow(
+      /tied\.bias differs from head\.bias, but they are one and the same/,
+    );
   });
 
   it('refuses NaN and numbers that do not fit before it changes anything', () => {
@@ -162,6 +203,8 @@ describe('readHuggingFace', () => {
     writeFileSync(join(folder, 'config.json'), '{}');
     await expect(readHuggingFace(folder)).rejects.toThrow(/model\.safetensors/);
     writeFileSync(join(folder, 'pytorch_model.bin'), '');
-    await expect(readHuggingFace(folder)).rejects.toThrow(/only pytorch_model\.bin/);
+    await expect(readHuggingFace(folder)).rejects.toThrow(
+      /pytorch_model\.bin is not a sound safetensors file: it is empty/,
+    );
   });
 });

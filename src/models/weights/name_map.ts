@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Where a parameter lies in a file: a tensor, or rows of one that several parameters share in equal parts. */
+export interface PlaceInFile {
+  name: string;
+  /** Part `index` of `count`, along the first axis. */
+  part?: { index: number; count: number };
+}
+
+/**
+ * How checkpoints of one origin name the parameters of a model. One direction is written down, from the module's names
+ * to the file's; the other follows from the names that a module has.
+ */
+export interface NameMap {
+  /** In words: `original`, `Hugging Face`, `torchvision`. */
+  readonly origin: string;
+  /** A file with such a name is of this origin. */
+  readonly hallmark: RegExp;
+  /** Where the file holds a parameter. A parameter of several names has a place for each. */
+  place(own: string): PlaceInFile;
+  /** Names in such files that the module has no use for, and why. */
+  readonly dropped: readonly Dropped[];
+}
+
+export interface Dropped {
+  readonly names: RegExp;
+  readonly why: string;
+}
+
+/** A change of names: what fits the expression is replaced. The first that fits counts. */
+export type NameRule = readonly [own: RegExp, inFile: string];
+
+/** The name that the first fitting rule gives; the name itself if none fits. */
+export function applyRules(rules: readonly NameRule[], name: string): string {
+  const rule = rules.find(([own]) => own.test(name));
+  return rule ? name.replace(rule[0], rule[1]) : name;
+}
+
+/** Parts of a packed projection, in the order of their rows. */
+const PACKED = ['q', 'k', 'v'] as const;
+
+/**
+ * The place of a parameter of a query, key or value that files pack in one tensor.
+ * @param letter `q`, `query`, `key`, ...
+ */
+export function packedPlace(name: string, letter: string): PlaceInFile {
+  return { name, part: { index: PACKED.indexOf(letter[0] as 'q'), count: PACKED.length } };
+}
+
+/**
+ * A map of a part of a model: its names stand behind `own` in the module and behind `inFile` in the file.
+ * @param beside what else such files hold
+ */
+export function nestNames(
+  map: NameMap,
+  own: string,
+  inFile: string,
+  beside: readonly Dropped[] = [],
+): NameMap {
+  const quoted = (text: string) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const behind = ({ source, flags }: RegExp) => {
+    const anchored = source.startsWith('^');
+    return new RegExp(`^${quoted(inFile)}${anchored ? `(?:${source.slice(1)})` : `.*(?:${source})`}`, flags);
+  };
+  return {
+    origin: map.origin,
+    hallmark: behind(map.hallmark),
+    place: (name) => {
+      const place = map.place(name.slice(own.length));
+      return { ...place, name: inFile + place.name };
+    },
+    dropped: [...map.dropped.map(({ names, why }) => ({ names: behind(names), why })), ...beside],
+  };
+}
+
+/** The first map whose hallmark one of the names bears. */
+export function chooseNames<M extends NameMap>(maps: readonly M[], names: Iterable<string>): M | null {
+  const all = [...names];
+  return maps.find(({ hallmark }) => all.some((name) => hallmark.test(name))) ?? null;
+}
+
+/** Shape of a parameter by the module's name, null where there is none. */
+export type ShapeOf = (own: string) => readonly number[] | null;
+
+/** Shapes of a file by the module's names. */
+export function shapesBy(map: NameMap, shapes: ReadonlyMap<string, readonly number[]>): ShapeOf {
+  return (own) => {
+    const { name, part } = map.place(own);
+    const shape = shapes.get(name);
+    if (!shape) return null;
+    return part ? [shape[0]! / part.count, ...shape.slice(1)] : shape;
+  };
+}
+
+/** How many parts are numbered from 0 on. @param name of a parameter of part `i` */
+export function countParts(shapeOf: ShapeOf, name: (i: number) => string): number {
+  let count = 0;
+  while (shapeOf(name(count)) !== null) count++;
+  return count;
+}
