@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { type Backbone, backboneNames, buildBackbone } from '../../src/models/backbones/index.js';
+import { chooseNames } from '../../src/models/weights/name_map.js';
 import { readSafetensorsSync, type StoredTensor } from '../../src/models/weights/safetensors.js';
-import { loadStateDict } from '../../src/models/weights/state_dict.js';
+import { type LoadOptions, loadStateDict } from '../../src/models/weights/state_dict.js';
 import type { CaseContext } from './context.js';
 import { formulaImage, formulaTensor } from './formula.js';
 import { runNetwork } from './network.js';
@@ -33,9 +34,10 @@ export function runFamily(context: CaseContext): void {
   const { backbone: name, map } = family;
   const stages = context.expected(/^out\/[^.]+$/).map((_, i) => `stage${i + 1}`);
   const backbone = buildBackbone(name, { ...family.settings(context.config), out_features: stages });
-  const rename = backboneNames(name);
   const source = context.fileLike('weights.safetensors');
-  loadStateDict(backbone, readSafetensorsSync(source), { rename, source });
+  const tensors = readSafetensorsSync(source);
+  const { origins } = loadStateDict(backbone, tensors, { ...namesIn(name, tensors), source });
+  const ownNames = new Map([...origins].map(([own, inFile]) => [inFile, own]));
   runNetwork(context, {
     module: backbone,
     picture: 'image',
@@ -44,8 +46,14 @@ export function runFamily(context: CaseContext): void {
       return new Map(levels.map((level, i) => [map(i), level]));
     },
     tapName: (tap) => `mid/${family.taps[tap] ?? tap}`,
-    ownName: (parameter) => [rename(parameter) ?? ''].flat()[0]!,
+    ownName: (parameter) => ownNames.get(parameter) ?? '',
   });
+}
+
+/** How a file names what a backbone has, for `loadStateDict`. */
+function namesIn(backbone: string, tensors: ReadonlyMap<string, StoredTensor>): LoadOptions {
+  const names = chooseNames(backboneNames(backbone), tensors.keys());
+  return names ? { names } : {};
 }
 
 /** A network of published size and what its reference calls its first map. */
@@ -100,7 +108,7 @@ function loadFormula(context: CaseContext, backbone: Backbone, name: string, mod
   const tensors = new Map(
     names.map(([own, shape]) => [own, formulaTensor(own, shape, aliases[own] ?? own)] as const),
   );
-  loadStateDict(backbone, tensors, { rename: backboneNames(name), source: `names/${model}.json` });
+  loadStateDict(backbone, tensors, { ...namesIn(name, tensors), source: `names/${model}.json` });
 }
 
 /** @param level `[batch, H, W, C]`; stored are values of `[batch, C, H, W]` in even steps, and statistics of all */

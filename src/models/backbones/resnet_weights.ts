@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readHuggingFace } from '../weights/huggingface.js';
-import {
-  chooseNames,
-  countParts,
-  type Dropped,
-  type NameMap,
-  nestNames,
-  type ShapeOf,
-} from '../weights/name_map.js';
+import { chooseNames, countParts, type Dropped, type NameMap, type ShapeOf } from '../weights/name_map.js';
 import type { LoadReport } from '../weights/state_dict.js';
 import { loadStateDict } from '../weights/state_dict.js';
 import { ResNetBackbone } from './resnet.js';
@@ -44,16 +37,11 @@ function torchvisionName(own: string): string {
 }
 
 /** How published ResNets are named; own names are Hugging Face's. */
-export const RESNET_NAMES: readonly NameMap[] = [
-  huggingFace,
-  nestNames(huggingFace, '', 'resnet.', DROPPED),
-  torchvision,
-];
+export const RESNET_NAMES: readonly NameMap[] = [huggingFace, torchvision];
 
-/** What the shapes of a ResNet's tensors say about its settings; null if it is none. */
-export function inferResNet(shapeOf: ShapeOf): Partial<ResNetConfig> | null {
-  const stem = shapeOf('embedder.embedder.convolution.weight');
-  if (!stem) return null;
+/** What the shapes of a ResNet's tensors say about its settings. */
+export function inferResNet(shapeOf: ShapeOf): Partial<ResNetConfig> {
+  const stem = shapeOf('embedder.embedder.convolution.weight') ?? [];
   const block = (stage: number, i: number) => `encoder.stages.${stage}.layers.${i}`;
   const weight = (stage: number, i: number, layer: number) =>
     `${block(stage, i)}.layer.${layer}.convolution.weight`;
@@ -61,8 +49,8 @@ export function inferResNet(shapeOf: ShapeOf): Partial<ResNetConfig> | null {
   const bottleneck = shapeOf(weight(0, 0, 2)) !== null;
   const each = <T>(of: (stage: number) => T): T[] => Array.from({ length: stages }, (_, stage) => of(stage));
   return {
-    num_channels: stem[1]!,
-    embedding_size: stem[0]!,
+    num_channels: stem[1] ?? 0,
+    embedding_size: stem[0] ?? 0,
     hidden_sizes: each((stage) => shapeOf(weight(stage, 0, bottleneck ? 2 : 1))?.[0] ?? 0),
     depths: each((stage) => countParts(shapeOf, (i) => weight(stage, i, 0))),
     layer_type: bottleneck ? 'bottleneck' : 'basic',

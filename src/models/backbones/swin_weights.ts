@@ -7,7 +7,6 @@ import {
   type Dropped,
   type NameMap,
   type NameRule,
-  nestNames,
   packedPlace,
   type ShapeOf,
 } from '../weights/name_map.js';
@@ -112,25 +111,18 @@ const torchvision = packedNames({
 });
 
 /** How published Swins are named; own names are Hugging Face's. */
-export const SWIN_NAMES: readonly NameMap[] = [
-  huggingFace,
-  nestNames(huggingFace, '', 'swin.', DROPPED),
-  original,
-  timm,
-  torchvision,
-];
+export const SWIN_NAMES: readonly NameMap[] = [huggingFace, original, timm, torchvision];
 
-/** What the shapes of a Swin's tensors say about its settings; null if it is none. */
-export function inferSwin(shapeOf: ShapeOf): Partial<SwinConfig> | null {
-  const patch = shapeOf('embeddings.patch_embeddings.projection.weight');
-  if (!patch) return null;
+/** What the shapes of a Swin's tensors say about its settings. */
+export function inferSwin(shapeOf: ShapeOf): Partial<SwinConfig> {
   const block = (stage: number, i: number) => `encoder.layers.${stage}.blocks.${i}`;
   const table = (stage: number, i: number) =>
     `${block(stage, i)}.attention.self.relative_position_bias_table`;
   const stages = countParts(shapeOf, (stage) => table(stage, 0));
   const tables = Array.from({ length: stages }, (_, stage) => shapeOf(table(stage, 0))!);
   const positions = shapeOf('embeddings.position_embeddings');
-  const [channels, inChannels, side] = patch as [number, number, number];
+  const [channels = 0, inChannels = 0, side = 0] =
+    shapeOf('embeddings.patch_embeddings.projection.weight') ?? [];
   const hidden = shapeOf(`${block(0, 0)}.intermediate.dense.weight`)?.[0] ?? 0;
   return {
     embed_dim: channels,

@@ -73,10 +73,23 @@ export function nestNames(
   };
 }
 
-/** The first map whose hallmark one of the names bears. */
-export function chooseNames<M extends NameMap>(maps: readonly M[], names: Iterable<string>): M | null {
+/**
+ * The map of the origin that names tell, null if none fits. Where all stands behind a prefix (`swin.`,
+ * `backbone.backbone.`), so do the map's names; what it drops may also stand without.
+ */
+export function chooseNames(maps: readonly NameMap[], names: Iterable<string>): NameMap | null {
   const all = [...names];
-  return maps.find(({ hallmark }) => all.some((name) => hallmark.test(name))) ?? null;
+  const plain = maps.find(({ hallmark }) => all.some((name) => hallmark.test(name)));
+  if (plain) return plain;
+  for (const map of maps) {
+    for (const name of all) {
+      for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
+        if (!map.hallmark.test(name.slice(dot + 1))) continue;
+        return nestNames(map, '', name.slice(0, dot + 1), map.dropped);
+      }
+    }
+  }
+  return null;
 }
 
 /** Shape of a parameter by the module's name, null where there is none. */

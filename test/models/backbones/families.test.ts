@@ -8,8 +8,10 @@ import {
   backboneNames,
   buildBackbone,
   checkBackbone,
+  inferBackbone,
 } from '../../../src/models/backbones/index.js';
 import { seedInitialisers } from '../../../src/models/init.js';
+import { chooseNames } from '../../../src/models/weights/name_map.js';
 import { saveStateDict } from '../../../src/models/weights/state_dict.js';
 import { RandomStream } from '../../../src/ops/index.js';
 
@@ -126,9 +128,19 @@ describe.each(ROWS)('$family', ({ family, settings, maps, sizes }) => {
   });
 
   it('knows its own names in a file', () => {
-    const rename = backboneNames(family);
     const own = [...saveStateDict(backbone).keys()];
-    expect(own.map((name) => rename(name))).toEqual(own);
+    const names = chooseNames(backboneNames(family), own)!;
+    expect(own.map((name) => names.place(name))).toEqual(own.map((name) => ({ name })));
+  });
+
+  it('follows from the shapes of its weights, also behind a prefix', () => {
+    const shapes = [...saveStateDict(backbone)].map(([name, { shape }]) => [name, shape] as const);
+    const { out_features, drop_path_rate, ...told } = settings as Record<string, unknown>;
+    for (const prefix of ['', 'backbone.backbone.']) {
+      const found = inferBackbone(new Map(shapes.map(([name, shape]) => [prefix + name, shape])));
+      expect(found?.name).toBe(family);
+      expect({ ...told, ...found?.config }).toEqual({ ...found?.config, ...told });
+    }
   });
 
   it('refuses other pixels, unknown keys and stages that are not there', () => {

@@ -2,7 +2,15 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { ready } from '../../../src/engine/index.js';
-import { buildBackbone, renameSwinV2, swinV2Config } from '../../../src/models/backbones/index.js';
+import {
+  backboneNames,
+  buildBackbone,
+  inferBackbone,
+  swinV2Config,
+} from '../../../src/models/backbones/index.js';
+import { chooseNames } from '../../../src/models/weights/name_map.js';
+import type { StoredTensor } from '../../../src/models/weights/safetensors.js';
+import { loadStateDict, saveStateDict } from '../../../src/models/weights/state_dict.js';
 
 const SMALL = { embed_dim: 8, depths: [2, 2], num_heads: [1, 2], window_size: 4 };
 
@@ -51,17 +59,21 @@ describe('swinV2Config', () => {
   });
 });
 
-describe('renameSwinV2', () => {
-  it.each([
-    ['features.0.0.weight', 'features.0.0.weight'],
-    ['backbone.features.2.reduction.weight', 'features.2.reduction.weight'],
-    ['backbone.0.backbone.backbone.features.1.0.norm1.bias', 'features.1.0.norm1.bias'],
-    ['module.backbone.features.7.1.mlp.3.bias', 'features.7.1.mlp.3.bias'],
-    ['backbone.head.weight', null],
-    ['norm.weight', null],
-    ['backbone.features.1.0.attn.relative_coords_table', null],
-    ['features.1.0.attn.relative_position_index', null],
-  ])('%s is %s', (name, own) => {
-    expect(renameSwinV2(name)).toBe(own);
+describe('names of published Swins V2', () => {
+  it.each(['', 'backbone.', 'backbone.backbone.', 'module.backbone.0.backbone.'])('behind "%s"', (prefix) => {
+    const backbone = buildBackbone('swin-v2', SMALL);
+    const saved = saveStateDict(backbone);
+    const published = new Map([...saved].map(([name, tensor]) => [prefix + name, tensor]));
+    const table: StoredTensor = { dtype: 'I64', shape: [256], data: new BigInt64Array(256) };
+    for (const name of ['head.weight', 'norm.weight', 'features.1.0.attn.relative_coords_table']) {
+      published.set(prefix + name, table);
+    }
+    published.set(`${prefix}features.1.0.attn.relative_position_index`, table);
+    const names = chooseNames(backboneNames('swin-v2'), published.keys())!;
+    const { matched, ignored } = loadStateDict(backbone, published, { names });
+    expect([matched.length, ignored.length]).toEqual([saved.size, 4]);
+    const shapes = new Map([...published].map(([name, { shape }]) => [name, shape]));
+    expect(inferBackbone(shapes)).toMatchObject({ name: 'swin-v2', config: SMALL });
+    backbone.dispose();
   });
 });
