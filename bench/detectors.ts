@@ -9,6 +9,7 @@ import * as tf from '@tensorflow/tfjs';
 import { compile, ready } from '../src/engine/index.js';
 import { buildModel } from '../src/models/build.js';
 import { preset } from '../src/models/config.js';
+import { disturbVectors } from '../src/profile_model.js';
 import { Random } from '../src/random.js';
 import { defaultConfig } from '../src/train/config.js';
 import { buildDetectionLosses } from '../src/train/detection/losses.js';
@@ -36,6 +37,7 @@ const load = quietLoad(options.anyway);
 await ready({ engine: 'tensorflow', intraThreads: options.threads });
 const config = preset(PRESET);
 const model = buildModel(config, 0);
+disturbVectors(model);
 const random = new Random(1);
 const picture = Float32Array.from({ length: SIZE * SIZE * 3 }, () => random.normal());
 const boxes = Array.from({ length: BOXES }, () => [

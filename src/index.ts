@@ -23,10 +23,16 @@ export {
   compile,
   currentEngine,
   type EngineInfo,
+  inScope,
+  type NodeProfile,
+  type Profile,
+  type ProfileRow,
+  profileFunction,
   type ReadyOptions,
   ready,
   setCompiling,
   setup,
+  sumProfile,
   type TraceReport,
 } from './engine/index.js';
 export { EXIT_CODES, UserError } from './errors.js';
@@ -46,6 +52,7 @@ export { Tokenizer } from './models/text/index.js';
 export * from './models/tf_layers/index.js';
 export { readSafetensors, writeSafetensors } from './models/weights/safetensors.js';
 export { linearAssignment, msDeformAttn, msDeformAttnRaw } from './ops/index.js';
+export { type ProfileModelOptions, profileModel } from './profile_model.js';
 export {
   encodeQuery,
   type PredictOptions,

@@ -60,6 +60,12 @@ export const COMMANDS: readonly CommandRow[] = [
     load: async () => (await import('./models.js')).models,
   },
   {
+    name: 'profile',
+    usage: 'profile [model]',
+    about: 'Say where the time of a prediction or a training step goes: by op, by module and by node',
+    load: async () => (await import('./profile.js')).profile,
+  },
+  {
     name: 'setup',
     usage: 'setup',
     about: 'Get TensorFlow and compile the native parts; does nothing when all is there',

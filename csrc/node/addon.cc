@@ -7,6 +7,7 @@
 #include "environment.h"
 #include "execute.h"
 #include "function.h"
+#include "profile.h"
 #include "saved_model.h"
 #include "session_run.h"
 #include "tensorflow/c/c_api.h"
@@ -123,12 +124,14 @@ const Function kFunctions[] = {
     {"traceBegin", Guard<TraceBegin>},
     {"traceArgument", Guard<TraceArgument>},
     {"traceVariable", Guard<TraceVariable>},
+    {"traceScope", Guard<TraceScope>},
     {"traceFinish", Guard<TraceFinish>},
     {"traceAbort", Guard<TraceAbort>},
     {"isSymbolic", Guard<IsSymbolic>},
     {"runFunction", Guard<RunFunction>},
     {"deleteFunction", Guard<DeleteFunction>},
     {"getNumOfFunctions", Guard<FunctionCount>},
+    {"profileGraph", Guard<ProfileGraph>},
 };
 
 struct Constant {

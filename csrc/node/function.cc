@@ -165,6 +165,12 @@ napi_value TraceVariable(napi_env env, napi_callback_info info) {
   });
 }
 
+napi_value TraceScope(napi_env env, napi_callback_info info) {
+  auto [js_scope] = Arguments<1>(env, info);
+  ActiveTrace(EnvironmentOf(env)).SetScope(ToString(env, js_scope, "scope"));
+  return Undefined(env);
+}
+
 napi_value TraceFinish(napi_env env, napi_callback_info info) {
   auto [js_name, js_outputs, js_graph, js_config] = Arguments<4>(env, info);
   Environment& environment = EnvironmentOf(env);

@@ -47,6 +47,8 @@ napi_value TraceBegin(napi_env env, napi_callback_info info);
 napi_value TraceArgument(napi_env env, napi_callback_info info);
 /** traceVariable(shape, dtype) -> id. */
 napi_value TraceVariable(napi_env env, napi_callback_info info);
+/** traceScope(scope): what stands before the names of nodes from now on. */
+napi_value TraceScope(napi_env env, napi_callback_info info);
 /** traceFinish(name, outputIds, withGraph, config) -> { id, variables, nodes, constants, captured, graph,
  * inputNames, outputNames, values: [{ source, id, shape, dtype }] }; the last four are empty without `withGraph`. */
 napi_value TraceFinish(napi_env env, napi_callback_info info);

@@ -57,7 +57,10 @@ Trace::~Trace() {
   TF_DeleteGraph(graph_);
 }
 
-std::string Trace::NodeName(const std::string& op) { return op + "_" + std::to_string(nodes_++); }
+std::string Trace::NodeName(const std::string& op) {
+  const std::string name = op + "_" + std::to_string(nodes_++);
+  return scope_.empty() ? name : scope_ + "/" + name;
+}
 
 TF_Output Trace::Finished(TF_OperationDescription* node, const std::string& what) {
   Status status;

@@ -90,6 +90,9 @@ class Trace {
    */
   bool Takes(const OpInfo& info, const std::vector<int64_t>& inputs, TensorTable& tensors) const;
 
+  /** What stands before the names of nodes from now on; empty = nothing. */
+  void SetScope(const std::string& scope) { scope_ = scope; }
+
   /** Adds a node. Throws TFGEO_TRACE_SHAPE if the shape of an output depends on values. */
   std::vector<TracedTensor> AddNode(const NodeRequest& request, TensorTable& tensors,
                                     const std::function<void(TF_OperationDescription*)>& set_attributes);
@@ -117,6 +120,7 @@ class Trace {
   int64_t serial_;
   CaptureRule rule_;
   TF_Graph* graph_;
+  std::string scope_;
   int nodes_ = 0;
   std::vector<TF_Output> arguments_;
   std::vector<Variable> variables_;

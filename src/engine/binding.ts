@@ -122,6 +122,8 @@ export interface NativeBinding extends TfjsBinding {
   traceArgument(shape: readonly number[], dtype: number): TensorId;
   /** A variable: an input of the function if anything reads it. */
   traceVariable(shape: readonly number[], dtype: number): TensorId;
+  /** What stands before the names of nodes from now on; empty = nothing. */
+  traceScope(scope: string): void;
   /**
    * Registers the function that computes `outputs`; ends the trace.
    * @param withGraph whether to serialize the graph
@@ -141,6 +143,26 @@ export interface NativeBinding extends TfjsBinding {
   runFunction(id: number, inputs: readonly TensorId[]): TensorId[];
   deleteFunction(id: number): void;
   getNumOfFunctions(): number;
+  /**
+   * Runs a serialized GraphDef `runs` times plain and `runs` times with statistics, after two runs that count for nothing.
+   * @param config a serialized tensorflow.ConfigProto
+   */
+  profileGraph(
+    graph: Uint8Array,
+    config: Uint8Array,
+    inputNames: readonly string[],
+    inputs: readonly TensorId[],
+    outputNames: readonly string[],
+    runs: number,
+  ): GraphProfile;
+}
+
+/** What `profileGraph` gives. */
+export interface GraphProfile {
+  /** Of the plain runs. */
+  milliseconds: number[];
+  /** Serialized tensorflow.RunMetadata of the others. */
+  metadata: Uint8Array[];
 }
 
 /** What `traceFinish` gives. */

@@ -15,11 +15,20 @@ export type {
 export { TF_DTYPE } from './binding.js';
 export { type DoctorReport, doctor, formatDoctor } from './doctor.js';
 export { fileHandler, registerFileHandlers } from './file_io.js';
+export { BACKWARD, inScope } from './function/scopes.js';
 export { isTracing } from './function/trace.js';
 export { type Compiled, type CompileOptions, compile, setCompiling, type TraceReport } from './function.js';
 export type { CpuInfo, GpuInfo } from './hardware.js';
 export type { Attempt, Source } from './libtensorflow.js';
 export { opAttr } from './op_attr.js';
+export {
+  type NodeProfile,
+  type Profile,
+  type ProfileOptions,
+  type ProfileRow,
+  profileFunction,
+  sumProfile,
+} from './profile.js';
 export { currentEngine, hasNativeOps, ready } from './ready.js';
 export { alignedFloat32, nativeBinding, type OpInput, runOp } from './run_op.js';
 export { dtypeName, type HostTensor, SavedModelSession } from './session.js';

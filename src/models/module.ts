@@ -74,6 +74,14 @@ export abstract class Module {
     return all;
   }
 
+  /** All modules below this one by dotted name, depth first. A module that is registered twice comes twice. */
+  namedModules(prefix = ''): [string, Module][] {
+    return [...this.childModules].flatMap(([name, module]): [string, Module][] => [
+      [prefix + name, module],
+      ...module.namedModules(`${prefix}${name}.`),
+    ]);
+  }
+
   /** Distinct trainable variables, each under its first name. */
   trainableParameters(): Map<string, tf.Variable> {
     const seen = new Set<tf.Variable>();

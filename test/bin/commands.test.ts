@@ -53,6 +53,19 @@ describe('train --print-config', () => {
   });
 });
 
+describe('profile', () => {
+  it('prints what ops, modules and nodes cost, and writes every node', async () => {
+    const flags = ['--size', '64', '--runs', '1', '--top', '3', '--json', at('profile.json')];
+    const { out, code } = await runCommand('profile', at('model'), ...flags);
+    expect(code).toBe(0);
+    for (const title of ['op', 'module', 'node'])
+      expect(out).toMatch(new RegExp(`^${title} +calls +ms +%$`, 'm'));
+    expect(out.split('\n').filter((line) => /\d\.\d$/.test(line))).toHaveLength(9);
+    const { nodes } = JSON.parse(readFileSync(at('profile.json'), 'utf8'));
+    expect(nodes.length).toBeGreaterThan(100);
+  });
+});
+
 describe('scenes, then detect and eval', () => {
   it('writes scenes, finds things in one and writes where they are', async () => {
     const made = await runCommand('scenes', at('made'), '--count', '2', '--size', '96');

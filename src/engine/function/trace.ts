@@ -4,6 +4,7 @@ import { UserError } from '../../errors.js';
 import type { TensorId } from '../binding.js';
 import type { NodeBackend } from '../kernels.js';
 import { FUNCTION_CONFIG } from './config.js';
+import { ScopeTracker } from './scopes.js';
 import { type ResultTemplate, replaceTensors, templateOf, tensorsOf } from './structure.js';
 import { type TensorSpec, TraceSession } from './trace_session.js';
 import { callSite } from './user_line.js';
@@ -50,6 +51,8 @@ export interface TraceOptions {
   beside?: boolean;
   /** Also serialize the graph. */
   withGraph?: boolean;
+  /** Names of nodes begin with what `inScope` was given. */
+  scopes?: boolean;
 }
 
 /** Constants in a graph are copied whenever the graph is, so large ones stay outside. */
@@ -89,6 +92,7 @@ export function trace(
   tracing = true;
   binding.traceBegin(Math.min(mostConstantBytes, Number.MAX_SAFE_INTEGER), beside, [...held.keys()]);
   engine.startScope('compile');
+  const scopes = options.scopes ? new ScopeTracker(binding) : null;
   try {
     const specs: TensorSpec[] = [];
     const symbols = replaceTensors(args, (tensor) => {
@@ -133,6 +137,7 @@ export function trace(
     throw explain(name, session.readError ?? error);
   } finally {
     binding.traceAbort();
+    scopes?.end();
     tracing = false;
     Error.stackTraceLimit = stackLimit;
     session.restore();

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import { type Compiled, compile, type TraceReport } from '../../engine/index.js';
+import {
+  type Compiled,
+  compile,
+  inScope,
+  type Profile,
+  profileFunction,
+  type TraceReport,
+} from '../../engine/index.js';
 import { EXIT_CODES, UserError } from '../../errors.js';
 import type { RunConfig } from '../config/schema.js';
 import { type Ema, moved, warmDecay } from '../ema.js';
@@ -28,6 +35,9 @@ export interface StepParts {
   total: number;
 }
 
+/** Inputs of the task, layout of the buckets, their vectors, and the numbers of the update. */
+type StepArguments = [inputs: unknown, layout: number, slots: Slots[], numbers: tf.Tensor1D];
+
 /** What a step computes; nothing of it is applied yet. */
 interface Computed {
   loss: tf.Scalar;
@@ -54,7 +64,8 @@ const MAX_TRACES = 32;
  * optimizer's vectors and gives the new ones.
  */
 export class Stepper {
-  private readonly compute: Compiled<[unknown, number, Slots[], tf.Tensor1D], Computed>;
+  private readonly step: (...args: StepArguments) => Computed;
+  private readonly compute: Compiled<StepArguments, Computed>;
 
   /** @param compiled false runs the same function operation by operation */
   constructor(
@@ -62,11 +73,13 @@ export class Stepper {
     compiled: boolean,
     onTrace?: (report: TraceReport) => void,
   ) {
-    this.compute = compile(
-      (inputs: unknown, _layout: number, slots: Slots[], numbers: tf.Tensor1D) =>
-        computeStep(parts, inputs, slots, numbers),
-      { name: 'training step', maxTraces: MAX_TRACES, enabled: compiled, ...(onTrace ? { onTrace } : {}) },
-    );
+    this.step = (inputs, _layout, slots, numbers) => computeStep(parts, inputs, slots, numbers);
+    this.compute = compile(this.step, {
+      name: 'training step',
+      maxTraces: MAX_TRACES,
+      enabled: compiled,
+      ...(onTrace ? { onTrace } : {}),
+    });
   }
 
   /**
@@ -79,7 +92,7 @@ export class Stepper {
   take(step: number, batch: unknown, wantParts: boolean): StepResult {
     const { task, optimizer, config, total } = this.parts;
     const factor = learningRateFactor(config, step, total);
-    const computed = this.computed(task.inputs(batch), step, factor);
+    const computed = this.withNumbers(task.inputs(batch), step, factor, this.compute);
     const loss = computed.loss.dataSync()[0]!;
     const gradNorm = computed.gradNorm.dataSync()[0]!;
     const parts = wantParts ? readParts(computed.parts) : null;
@@ -97,7 +110,23 @@ export class Stepper {
     this.compute.dispose();
   }
 
-  private computed(inputs: unknown, step: number, factor: number): Computed {
+  /**
+   * What a step on `batch` spends its time on; changes nothing.
+   * @throws UserError if the engine is not `tensorflow`
+   */
+  profile(batch: unknown, runs?: number): Profile {
+    const options = { name: 'training step', ...(runs === undefined ? {} : { runs }) };
+    const { task } = this.parts;
+    return this.withNumbers(task.inputs(batch), 0, 1, (...args) => profileFunction(this.step, args, options));
+  }
+
+  /** Calls `run` with what a step is given, once buckets are arranged. */
+  private withNumbers<R>(
+    inputs: unknown,
+    step: number,
+    factor: number,
+    run: (...args: StepArguments) => R,
+  ): R {
     const { optimizer, ema, config } = this.parts;
     const { store } = optimizer;
     const decay = config.emaWarmup ? warmDecay(config.ema, step) : config.ema;
@@ -109,7 +138,7 @@ export class Stepper {
         }),
       );
       try {
-        return this.compute(inputs, store.layout, store.slots(), numbers);
+        return run(inputs, store.layout, store.slots(), numbers);
       } catch (error) {
         if (!(error instanceof NotArranged)) throw error;
         optimizer.arrange(error.gradients);
@@ -141,6 +170,18 @@ function computeStep(
   const { value, parts, gradients } = gradientsOf(task, inputs);
   if (!optimizer.isArrangedFor(gradients))
     throw new NotArranged(new Map([...gradients.keys()].map((name) => [name, 1])));
+  const updated = inScope('optimizer', () => computeUpdate(optimizer, ema, gradients, slots, numbers));
+  return { loss: value, parts, ...updated };
+}
+
+/** Clipping, AdamW and averages. */
+function computeUpdate(
+  optimizer: AdamW,
+  ema: Ema | null,
+  gradients: ReadonlyMap<string, tf.Tensor>,
+  slots: Slots[],
+  numbers: tf.Tensor1D,
+): Pick<Computed, 'gradNorm' | 'buckets'> {
   const { buckets } = optimizer.store;
   const flat = buckets.map((bucket) => optimizer.flatGradient(bucket, gradients));
   const gradNorm = globalNorm(flat.filter((vector) => vector !== null));
@@ -160,7 +201,7 @@ function computeStep(
     if (ema) changed[ema.slot] = moved(slots[i]![ema.slot]!, param, share);
     return { slots: changed, values: gradient ? unflatten(param, bucket) : null };
   });
-  return { loss: value, gradNorm, parts, buckets: next };
+  return { gradNorm, buckets: next };
 }
 
 /** Factor of the learning rate in the step that follows `step` done ones. */
@@ -180,7 +221,7 @@ function gradientsOf(task: TrainTask, inputs: unknown) {
   let names: string[] = [];
   try {
     const { value, gradients } = lossAndGradients(task.parameters(), () => {
-      const loss = task.loss(inputs);
+      const loss = inScope('losses', () => task.loss(inputs));
       names = Object.keys(loss.parts);
       // The scope of the gradient would free them.
       kept = Object.values(loss.parts).map((part) => tf.keep(part.clone()));
