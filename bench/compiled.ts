@@ -36,11 +36,11 @@ async function makeSteps(batchSize: number, compiled: boolean) {
   const batch = await task.batch(0, new Random(1));
   const times: Times = { wall: Number.POSITIVE_INFINITY, processor: Number.POSITIVE_INFINITY };
   const began = performance.now();
-  stepper.take(0, batch, false);
+  await stepper.take(0, batch, false);
   const first = performance.now() - began;
-  const run = () => {
+  const run = async () => {
     const [wall, processor] = [performance.now(), process.cpuUsage()];
-    stepper.take(1, batch, false);
+    await stepper.take(1, batch, false);
     const { user, system } = process.cpuUsage(processor);
     times.wall = Math.min(times.wall, performance.now() - wall);
     times.processor = Math.min(times.processor, (user + system) / 1000);
@@ -59,10 +59,10 @@ await ready({ engine: 'tensorflow', intraThreads: threads });
 const rows: (string | number)[][] = [];
 for (const batchSize of BATCHES) {
   const kinds = [await makeSteps(batchSize, false), await makeSteps(batchSize, true)] as const;
-  for (let i = 0; i < WARM_UP; i++) for (const { run } of kinds) run();
+  for (let i = 0; i < WARM_UP; i++) for (const { run } of kinds) await run();
   for (const { times } of kinds)
     Object.assign(times, { wall: Number.POSITIVE_INFINITY, processor: Number.POSITIVE_INFINITY });
-  for (let i = 0; i < Math.max(rounds, LEAST_ROUNDS); i++) for (const { run } of kinds) run();
+  for (let i = 0; i < Math.max(rounds, LEAST_ROUNDS); i++) for (const { run } of kinds) await run();
   const [eager, compiled] = kinds;
   rows.push([
     String(batchSize),

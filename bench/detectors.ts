@@ -97,7 +97,7 @@ function gemm(): () => void {
 }
 
 /** A training step on the picture, as the trainer does it. */
-function steppers(compiled: boolean): () => void {
+function steppers(compiled: boolean): () => Promise<void> {
   const settings = {
     ...defaultConfig(),
     batchSize: 1,
@@ -137,7 +137,7 @@ function steppers(compiled: boolean): () => void {
   });
   return async () => {
     await prepared;
-    stepper.take(0, batch, false);
+    await stepper.take(0, batch, false);
   };
 }
 

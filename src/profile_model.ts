@@ -49,13 +49,13 @@ export async function profileModel(model: string, options: ProfileModelOptions =
     const random = new Random(1);
     batch = await task.batch(0, random);
     const made = batch;
-    return withModuleScopes(task.model, () => {
+    return await withModuleScopes(task.model, async () => {
       if (!train) return profilePrediction(task, made, runs);
       const groups = task.parameterGroups?.() ?? defaultGroups(config);
       const optimizer = new AdamW(task.parameters(), { lr: config.lr, clipNorm: config.clipNorm, groups });
       const ema = config.ema > 0 ? new Ema(optimizer.store, config.ema) : null;
       try {
-        return new Stepper({ task, optimizer, config, ema, total: 1 }, true).profile(made, runs);
+        return await new Stepper({ task, optimizer, config, ema, total: 1 }, true).profile(made, runs);
       } finally {
         optimizer.dispose();
       }

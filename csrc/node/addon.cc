@@ -7,6 +7,7 @@
 #include "environment.h"
 #include "execute.h"
 #include "function.h"
+#include "function_run.h"
 #include "profile.h"
 #include "saved_model.h"
 #include "session_run.h"
@@ -129,6 +130,7 @@ const Function kFunctions[] = {
     {"traceAbort", Guard<TraceAbort>},
     {"isSymbolic", Guard<IsSymbolic>},
     {"runFunction", Guard<RunFunction>},
+    {"startFunction", Guard<StartFunction>},
     {"deleteFunction", Guard<DeleteFunction>},
     {"getNumOfFunctions", Guard<FunctionCount>},
     {"profileGraph", Guard<ProfileGraph>},

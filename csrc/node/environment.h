@@ -31,7 +31,7 @@ struct Environment {
   int64_t next_saved_model = 0;
   /** The function that is being traced, if any. */
   std::unique_ptr<Trace> trace;
-  std::unordered_map<int64_t, std::unique_ptr<Function>> functions;
+  std::unordered_map<int64_t, std::shared_ptr<Function>> functions;
   int64_t next_function = 0;
   /** An array of the property names, made once: looking them up by C string costs a string per access. */
   napi_ref keys = nullptr;

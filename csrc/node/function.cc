@@ -17,15 +17,6 @@ struct OpDeleter {
   void operator()(TFE_Op* op) const { TFE_DeleteOp(op); }
 };
 
-napi_value IdArray(napi_env env, const std::vector<int64_t>& ids) {
-  napi_value result = nullptr;
-  Check(env, napi_create_array_with_length(env, ids.size(), &result));
-  for (size_t i = 0; i < ids.size(); i++) {
-    Check(env, napi_set_element(env, result, static_cast<uint32_t>(i), Number(env, static_cast<double>(ids[i]))));
-  }
-  return result;
-}
-
 napi_value Names(napi_env env, const std::vector<std::string>& names) {
   napi_value result = nullptr;
   Check(env, napi_create_array_with_length(env, names.size(), &result));
@@ -103,29 +94,56 @@ Function::~Function() {
   for (TFE_TensorHandle* handle : captured_) TFE_DeleteTensorHandle(handle);
 }
 
-std::vector<int64_t> Function::Run(const std::vector<int64_t>& inputs, TensorTable& tensors) const {
-  if (inputs.size() != inputs_) {
-    throw Failure(name_ + ": expected " + std::to_string(inputs_) + " inputs, got " + std::to_string(inputs.size()));
-  }
-  Status status;
-  const std::unique_ptr<TFE_Op, OpDeleter> op(TFE_NewOp(EagerContext(), name_.c_str(), status.get()));
-  status.ThrowUnlessOk(name_);
-  for (const int64_t id : inputs) {
-    TFE_OpAddInput(op.get(), tensors.Get(id), status.get());
-    status.ThrowUnlessOk(name_);
-  }
-  for (TFE_TensorHandle* handle : captured_) {
-    TFE_OpAddInput(op.get(), handle, status.get());
-    status.ThrowUnlessOk(name_);
+void Function::CheckInputs(size_t count) const {
+  if (count == inputs_) return;
+  throw Failure(name_ + ": expected " + std::to_string(inputs_) + " inputs, got " + std::to_string(count));
+}
+
+std::vector<TFE_TensorHandle*> Function::Execute(const std::vector<TFE_TensorHandle*>& inputs,
+                                                 TF_Status* status) const {
+  const std::unique_ptr<TFE_Op, OpDeleter> op(TFE_NewOp(EagerContext(), name_.c_str(), status));
+  if (TF_GetCode(status) != TF_OK) return {};
+  for (const auto* list : {&inputs, &captured_}) {
+    for (TFE_TensorHandle* handle : *list) {
+      TFE_OpAddInput(op.get(), handle, status);
+      if (TF_GetCode(status) != TF_OK) return {};
+    }
   }
   TFE_OpSetAttrString(op.get(), "config_proto", config_.data(), config_.size());
   std::vector<TFE_TensorHandle*> outputs(outputs_, nullptr);
   int made = static_cast<int>(outputs_);
-  TFE_Execute(op.get(), outputs.data(), &made, status.get());
+  TFE_Execute(op.get(), outputs.data(), &made, status);
+  if (TF_GetCode(status) != TF_OK) return {};
+  outputs.resize(static_cast<size_t>(made));
+  return outputs;
+}
+
+std::vector<int64_t> Function::Run(const std::vector<int64_t>& inputs, TensorTable& tensors) const {
+  CheckInputs(inputs.size());
+  std::vector<TFE_TensorHandle*> handles;
+  for (const int64_t id : inputs) handles.push_back(tensors.Get(id));
+  Status status;
+  const std::vector<TFE_TensorHandle*> outputs = Execute(handles, status.get());
   status.ThrowUnlessOk(name_);
   std::vector<int64_t> ids;
-  for (int i = 0; i < made; i++) ids.push_back(tensors.Add(outputs[static_cast<size_t>(i)]));
+  for (TFE_TensorHandle* output : outputs) ids.push_back(tensors.Add(output));
   return ids;
+}
+
+napi_value IdArray(napi_env env, const std::vector<int64_t>& ids) {
+  napi_value result = nullptr;
+  Check(env, napi_create_array_with_length(env, ids.size(), &result));
+  for (size_t i = 0; i < ids.size(); i++) {
+    Check(env, napi_set_element(env, result, static_cast<uint32_t>(i), Number(env, static_cast<double>(ids[i]))));
+  }
+  return result;
+}
+
+const std::shared_ptr<Function>& FunctionOf(napi_env env, napi_value js_id) {
+  Environment& environment = EnvironmentOf(env);
+  auto found = environment.functions.find(ToInt64(env, js_id, "function id"));
+  if (found == environment.functions.end()) throw Failure("no function has this id (was it disposed?)");
+  return found->second;
 }
 
 std::string SerializedGraph(TF_Graph* graph) {
@@ -216,10 +234,8 @@ napi_value IsSymbolic(napi_env env, napi_callback_info info) {
 
 napi_value RunFunction(napi_env env, napi_callback_info info) {
   auto [js_id, js_inputs] = Arguments<2>(env, info);
-  Environment& environment = EnvironmentOf(env);
-  auto found = environment.functions.find(ToInt64(env, js_id, "function id"));
-  if (found == environment.functions.end()) throw Failure("no function has this id (was it disposed?)");
-  return IdArray(env, found->second->Run(ToIds(env, js_inputs), environment.tensors));
+  const std::shared_ptr<Function> function = FunctionOf(env, js_id);
+  return IdArray(env, function->Run(ToIds(env, js_inputs), EnvironmentOf(env).tensors));
 }
 
 napi_value DeleteFunction(napi_env env, napi_callback_info info) {

@@ -3,6 +3,7 @@
 #ifndef TFGEO_NODE_FUNCTION_H_
 #define TFGEO_NODE_FUNCTION_H_
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,11 @@ class Function {
   Function(const Function&) = delete;
   Function& operator=(const Function&) = delete;
 
+  const std::string& name() const { return name_; }
+  /** Throws where `count` is not the number of its inputs. */
+  void CheckInputs(size_t count) const;
+  /** Runs it, on any thread; the caller takes over the outputs. */
+  std::vector<TFE_TensorHandle*> Execute(const std::vector<TFE_TensorHandle*>& inputs, TF_Status* status) const;
   /** Runs it; the ids of the outputs. */
   std::vector<int64_t> Run(const std::vector<int64_t>& inputs, TensorTable& tensors) const;
 
@@ -37,6 +43,12 @@ class Function {
   std::vector<TFE_TensorHandle*> captured_;
   std::string config_;
 };
+
+/** A JavaScript array of ids. */
+napi_value IdArray(napi_env env, const std::vector<int64_t>& ids);
+
+/** The function with this id; throws if there is none. */
+const std::shared_ptr<Function>& FunctionOf(napi_env env, napi_value js_id);
 
 /** A serialized tensorflow.GraphDef. */
 std::string SerializedGraph(TF_Graph* graph);

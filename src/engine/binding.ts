@@ -141,6 +141,8 @@ export interface NativeBinding extends TfjsBinding {
   isSymbolic(id: TensorId): boolean;
   /** @param inputs arguments, then variables */
   runFunction(id: number, inputs: readonly TensorId[]): TensorId[];
+  /** The same beside the JavaScript thread. Inputs may be freed at once. */
+  startFunction(id: number, inputs: readonly TensorId[]): Promise<TensorId[]>;
   deleteFunction(id: number): void;
   getNumOfFunctions(): number;
   /**

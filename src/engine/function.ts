@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { UserError } from '../errors.js';
-import { TF_DTYPE } from './binding.js';
+import { type TensorId, TF_DTYPE } from './binding.js';
 import { difference, signatureOf } from './function/structure.js';
 import { isTracing, type TracedGraph, trace } from './function/trace.js';
 import { VariableMade } from './function/trace_session.js';
@@ -52,6 +52,11 @@ export function setCompiling(on: boolean): boolean {
 /** A function that runs as one TensorFlow operation. */
 export interface Compiled<A extends unknown[], R> {
   (...args: A): R;
+  /**
+   * The same beside the JavaScript thread, which can do something else until the promise settles. Arguments may be freed at
+   * once; variables are read at the call, and assigned when the promise settles.
+   */
+  background(...args: A): Promise<R>;
   /** Whether the last call ran as one operation: false before the first and on engines without functions. */
   readonly compiled: boolean;
   /** Traces that are kept now. */
@@ -85,6 +90,7 @@ export function compile<A extends unknown[], R>(
   const compiled = new CompiledFunction(fn, options);
   const call = (...args: A): R => compiled.call(args);
   return Object.defineProperties(call, {
+    background: { value: (...args: A) => compiled.callInBackground(args) },
     compiled: { get: () => compiled.compiled },
     traces: { get: () => compiled.size },
     dispose: { value: () => compiled.dispose() },
@@ -135,20 +141,31 @@ class CompiledFunction<A extends unknown[], R> {
   }
 
   call(args: A): R {
+    const prepared = this.prepare(args);
+    return prepared === null ? this.callPlain(args) : (run(prepared) as R);
+  }
+
+  async callInBackground(args: A): Promise<R> {
+    const prepared = this.prepare(args);
+    return prepared === null ? this.callPlain(args) : (runInBackground(prepared) as Promise<R>);
+  }
+
+  /** The trace to run and its inputs, made if need be; null where the function is to be called as it is. */
+  private prepare(args: A): PreparedCall | null {
     const plain = !(this.options.enabled ?? compiling) || tf.getBackend() !== TENSORFLOW_BACKEND;
     // A compiled function inside another becomes part of it; a gradient needs the operations themselves.
-    if (plain || isTracing() || tf.engine().state.gradientDepth > 0) return this.callPlain(args);
+    if (plain || isTracing() || tf.engine().state.gradientDepth > 0) return null;
     const signature = signatureOf(args);
     const stale = this.dropStale(signature.key);
     let known = this.traces.get(signature.key) ?? null;
     if (known === null && (stale || this.isWarm(signature.key)))
       known = this.trace(signature.key, args, stale);
-    if (known === null) return this.callPlain(args);
+    if (known === null) return null;
     this.traces.delete(signature.key);
     this.traces.set(signature.key, known);
     this.lastKey = signature.key;
     this.compiled = true;
-    return run(known, this.name, signature.tensors) as R;
+    return { traced: known, inputs: inputsOf(known, this.name, signature.tensors) };
   }
 
   dispose(): void {
@@ -216,15 +233,33 @@ class CompiledFunction<A extends unknown[], R> {
   }
 }
 
-/** Runs a traced function and assigns the variables that it assigns. */
-function run({ backend, graph }: TracedFunction, name: string, tensors: readonly tf.Tensor[]): unknown {
+/** A call that is ready to run. */
+interface PreparedCall {
+  traced: TracedFunction;
+  inputs: TensorId[];
+}
+
+/** What a traced function is given. @throws where something of it is gone */
+function inputsOf({ backend, graph }: TracedFunction, name: string, tensors: tf.Tensor[]): TensorId[] {
   const gone =
     graph.reads.find((variable) => variable.isDisposed) ??
     graph.frozen.find(({ variable }) => variable.isDisposed)?.variable;
   if (gone)
     throw new UserError(`${name}: variable ${gone.name}, which the compiled function reads, was disposed`);
   if (tensors.some((tensor) => tensor.isDisposed)) throw new Error('Tensor is disposed.');
-  const ids = backend.binding.runFunction(graph.id, backend.getInputTensorIds([...tensors, ...graph.reads]));
+  return backend.getInputTensorIds([...tensors, ...graph.reads]);
+}
+
+function run({ traced, inputs }: PreparedCall): unknown {
+  return finish(traced, traced.backend.binding.runFunction(traced.graph.id, inputs));
+}
+
+async function runInBackground({ traced, inputs }: PreparedCall): Promise<unknown> {
+  return finish(traced, await traced.backend.binding.startFunction(traced.graph.id, inputs));
+}
+
+/** Assigns the variables that a traced function assigns; its result. */
+function finish({ backend, graph }: TracedFunction, ids: readonly TensorId[]): unknown {
   const outputs = ids.map((id, i) => {
     const { shape, dtype } = graph.outputs[i]!;
     return backend.createOutputTensor({ id, shape: shape as number[], dtype: TF_DTYPE[dtype] });

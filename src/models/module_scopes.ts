@@ -11,7 +11,7 @@ type Method = (...args: unknown[]) => unknown;
  * Runs `fn` while whatever the parts of `model` compute bears their dotted names, for a profile by module.
  * A part that is registered twice goes by its first name.
  */
-export function withModuleScopes<T>(model: Module, fn: () => T): T {
+export async function withModuleScopes<T>(model: Module, fn: () => Promise<T>): Promise<T> {
   const wrapped: { owner: Record<string, unknown>; method: string }[] = [];
   const seen = new Set<Module>();
   for (const [name, module] of model.namedModules()) {
@@ -26,7 +26,7 @@ export function withModuleScopes<T>(model: Module, fn: () => T): T {
     }
   }
   try {
-    return fn();
+    return await fn();
   } finally {
     // The methods of the classes show again.
     for (const { owner, method } of wrapped) delete owner[method];

@@ -135,12 +135,14 @@ async function trainLoop(session: Session, asked: () => boolean): Promise<boolea
   try {
     while (session.step < total) {
       const batch = await feed.take(session.step);
-      feed.ahead(session.step + 1);
       const done = session.step + 1;
       const logged = done % config.logEvery === 0 || done === total;
       let result: StepResult;
       try {
-        result = stepper.take(session.step, batch, logged);
+        const taken = stepper.take(session.step, batch, logged);
+        // Made on this thread while the step computes on others.
+        feed.ahead(done);
+        result = await taken;
       } finally {
         task.disposeBatch(batch);
       }

@@ -177,7 +177,7 @@ async function compareTraining(
   const relative = (what: string, got: number, expected: number, tolerance: number) =>
     context.compareNumber(what, got, expected, tolerance * Math.abs(expected));
   for (let i = 0; i < STEPS; i++) {
-    const { loss, gradNorm } = stepper.take(i, null, false);
+    const { loss, gradNorm } = await stepper.take(i, null, false);
     relative(`loss before step ${i}`, loss, steps.loss[i]!, 1e-4);
     relative(`gradient norm of step ${i}`, gradNorm, steps.grad_norm[i]!, 1e-3);
   }

@@ -84,15 +84,15 @@ export class Stepper {
 
   /**
    * One optimizer step on `batch`: loss and gradients, a look whether both are finite, then the update. Frees everything
-   * it makes.
+   * it makes. Compiled, it runs beside the JavaScript thread, where the next batch can be made meanwhile.
    *
    * @param step steps done before this one
    * @throws UserError (exit code `diverged`) before anything is changed, if loss or gradients are not finite
    */
-  take(step: number, batch: unknown, wantParts: boolean): StepResult {
+  async take(step: number, batch: unknown, wantParts: boolean): Promise<StepResult> {
     const { task, optimizer, config, total } = this.parts;
     const factor = learningRateFactor(config, step, total);
-    const computed = this.withNumbers(task.inputs(batch), step, factor, this.compute);
+    const computed = await this.withNumbers(task.inputs(batch), step, factor, this.compute.background);
     const loss = computed.loss.dataSync()[0]!;
     const gradNorm = computed.gradNorm.dataSync()[0]!;
     const parts = wantParts ? readParts(computed.parts) : null;
@@ -114,19 +114,21 @@ export class Stepper {
    * What a step on `batch` spends its time on; changes nothing.
    * @throws UserError if the engine is not `tensorflow`
    */
-  profile(batch: unknown, runs?: number): Profile {
+  profile(batch: unknown, runs?: number): Promise<Profile> {
     const options = { name: 'training step', ...(runs === undefined ? {} : { runs }) };
     const { task } = this.parts;
-    return this.withNumbers(task.inputs(batch), 0, 1, (...args) => profileFunction(this.step, args, options));
+    return this.withNumbers(task.inputs(batch), 0, 1, async (...args) =>
+      profileFunction(this.step, args, options),
+    );
   }
 
   /** Calls `run` with what a step is given, once buckets are arranged. */
-  private withNumbers<R>(
+  private async withNumbers<R>(
     inputs: unknown,
     step: number,
     factor: number,
-    run: (...args: StepArguments) => R,
-  ): R {
+    run: (...args: StepArguments) => Promise<R>,
+  ): Promise<R> {
     const { optimizer, ema, config } = this.parts;
     const { store } = optimizer;
     const decay = config.emaWarmup ? warmDecay(config.ema, step) : config.ema;
@@ -138,7 +140,7 @@ export class Stepper {
         }),
       );
       try {
-        return run(inputs, store.layout, store.slots(), numbers);
+        return await run(inputs, store.layout, store.slots(), numbers);
       } catch (error) {
         if (!(error instanceof NotArranged)) throw error;
         optimizer.arrange(error.gradients);

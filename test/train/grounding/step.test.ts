@@ -47,7 +47,7 @@ async function train(head: HeadKind, compiled: boolean) {
   const tensors: number[] = [];
   for (let step = 0; step < STEPS; step++) {
     const batch = await task.batch(step, stepRandom(1, step));
-    results.push(stepper.take(step, batch, true));
+    results.push(await stepper.take(step, batch, true));
     task.disposeBatch(batch);
     tensors.push(tf.memory().numTensors + nativeBinding().getNumOfTensors());
   }
