@@ -59,7 +59,7 @@ describe('compiled functions in the background', () => {
   });
 
   it('read variables at the call and assign them when they settle', async () => {
-    const count = tf.variable(tf.scalar(1));
+    const count = tf.tidy(() => tf.variable(tf.scalar(1)));
     const compiled = compile((by: tf.Scalar) => {
       count.assign(tf.add(count, by));
       return tf.mul(count, 10);
