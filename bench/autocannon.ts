@@ -30,6 +30,8 @@ interface LoadOptions {
   connections: number;
   amount: number;
   requests: LoadRequest[];
+  /** Called for each client before it begins. */
+  setupClient?: (client: { setRequests(requests: LoadRequest[]): void }) => void;
   /** Seconds until a request counts as lost. */
   timeout?: number;
 }
