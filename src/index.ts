@@ -48,8 +48,16 @@ export type {
   ExtraInput,
   PictureBatch,
 } from './models/exportable/index.js';
+export {
+  type CheckpointReport,
+  type ConvertOptions,
+  type ConvertReport,
+  convertCheckpoint,
+  inspectCheckpoint,
+} from './models/published/index.js';
 export { Tokenizer } from './models/text/index.js';
 export * from './models/tf_layers/index.js';
+export { type CheckpointFile, readCheckpoint } from './models/weights/checkpoint_file.js';
 export { readSafetensors, writeSafetensors } from './models/weights/safetensors.js';
 export { linearAssignment, msDeformAttn, msDeformAttnRaw } from './ops/index.js';
 export { type ProfileModelOptions, profileModel } from './profile_model.js';

@@ -170,3 +170,74 @@ export async function unpackZip(
   await Promise.all(Array.from({ length: 4 }, worker));
   return files;
 }
+
+// ---- Writing ----
+
+/** A file to be put into an archive as it is. */
+export interface FileToStore {
+  name: string;
+  bytes: Uint8Array;
+}
+
+/** Contents begin at multiples of this many bytes, so that programs can map them into memory. */
+const ALIGNMENT = 64;
+
+/** Marks bytes of an extra field that mean nothing. */
+const PADDING_FIELD = 0x4246;
+
+/**
+ * A zip archive of uncompressed files, as pieces to be written one after the other.
+ * @throws RangeError if it would be larger than a plain zip file can be (4 GiB)
+ */
+export function encodeStoredZip(files: readonly FileToStore[]): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  const directory: Buffer[] = [];
+  let position = 0;
+  const add = (piece: Uint8Array) => {
+    pieces.push(piece);
+    position += piece.byteLength;
+  };
+  for (const { name, bytes } of files) {
+    const nameBytes = Buffer.from(name);
+    const before = position + 30 + nameBytes.length + 4;
+    const padding = 4 + ((ALIGNMENT - (before % ALIGNMENT)) % ALIGNMENT);
+    const facts = Buffer.alloc(26);
+    facts.writeUInt16LE(20, 0);
+    facts.writeUInt32LE(crc32(bytes), 10);
+    facts.writeUInt32LE(checkedSize(bytes.byteLength), 14);
+    facts.writeUInt32LE(bytes.byteLength, 18);
+    facts.writeUInt16LE(nameBytes.length, 22);
+    const central = Buffer.alloc(46 + nameBytes.length);
+    central.writeUInt32LE(CENTRAL_SIGNATURE, 0);
+    central.writeUInt16LE(20, 4);
+    facts.copy(central, 6);
+    central.writeUInt32LE(checkedSize(position), 42);
+    nameBytes.copy(central, 46);
+    directory.push(central);
+    const local = Buffer.alloc(30 + nameBytes.length + padding);
+    local.writeUInt32LE(LOCAL_SIGNATURE, 0);
+    facts.copy(local, 4);
+    local.writeUInt16LE(padding, 28);
+    nameBytes.copy(local, 30);
+    local.writeUInt16LE(PADDING_FIELD, 30 + nameBytes.length);
+    local.writeUInt16LE(padding - 4, 32 + nameBytes.length);
+    add(local);
+    add(bytes);
+  }
+  const start = position;
+  for (const entry of directory) add(entry);
+  const end = Buffer.alloc(22);
+  end.writeUInt32LE(END_SIGNATURE, 0);
+  end.writeUInt16LE(directory.length, 8);
+  end.writeUInt16LE(directory.length, 10);
+  end.writeUInt32LE(position - start, 12);
+  end.writeUInt32LE(checkedSize(start), 16);
+  add(end);
+  return pieces;
+}
+
+function checkedSize(bytes: number): number {
+  if (bytes >= LARGE)
+    throw new RangeError(`[encodeStoredZip] expected less than 4 GiB but received ${bytes}`);
+  return bytes;
+}

@@ -50,8 +50,14 @@ export const COMMANDS: readonly CommandRow[] = [
   {
     name: 'inspect',
     usage: 'inspect <data>',
-    about: 'Say what is in a dataset, and which of its records are wrong',
+    about: 'Say what is in a dataset or in weights, and what is wrong with it',
     load: async () => (await import('./inspect.js')).inspect,
+  },
+  {
+    name: 'convert',
+    usage: 'convert <in> <out>',
+    about: 'Turn published weights into a model folder, or a model back into published weights',
+    load: async () => (await import('./convert.js')).convert,
   },
   {
     name: 'models',

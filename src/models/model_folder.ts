@@ -15,6 +15,7 @@ import {
 import type { MdetrG } from './mdetr_g.js';
 import type { Module } from './module.js';
 import { ROBERTA_DEFAULTS, Tokenizer } from './text/index.js';
+import { isWeights } from './weights/checkpoint_file.js';
 import { readSafetensors } from './weights/safetensors.js';
 import { loadStateDict } from './weights/state_dict.js';
 
@@ -54,7 +55,7 @@ export async function loadModelFolder(
   folder: string,
   adapt: <C extends ModelConfig>(config: C) => C = (config) => config,
 ): Promise<LoadedModel> {
-  if (await isFile(folder)) return { answers: 'classes', ...(await loadOriginalDetr(folder, adapt)) };
+  if (await isCheckpoint(folder)) return { answers: 'classes', ...(await loadOriginalDetr(folder, adapt)) };
   const given = await readConfigFile(folder);
   if (isHuggingFaceDetr(given)) {
     return { answers: 'classes', ...(await loadHuggingFaceDetr(folder, adapt)) };
@@ -66,14 +67,14 @@ export async function loadModelFolder(
 /** What a model folder's detector is asked with, by its `config.json` alone. @throws UserError as loading would */
 export async function modelAnswers(folder: string): Promise<LoadedModel['answers']> {
   // All checkpoints that are read without a configuration are of that kind.
-  if (await isFile(folder)) return 'classes';
+  if (await isCheckpoint(folder)) return 'classes';
   const given = await readConfigFile(folder);
   if (isHuggingFaceDetr(given)) return 'classes';
   return parseModelConfig(given, join(folder, FILES.config)).model_type === 'mdetr-g' ? 'text' : 'classes';
 }
 
-async function isFile(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => null))?.isFile() ?? false;
+async function isCheckpoint(path: string): Promise<boolean> {
+  return isWeights(path) && ((await stat(path).catch(() => null))?.isFile() ?? false);
 }
 
 async function readConfigFile(folder: string): Promise<unknown> {
@@ -123,8 +124,9 @@ function checkVocabulary({ vocabularySize }: Tokenizer, { text }: MdetrGConfig, 
 async function checkFolder(folder: string): Promise<void> {
   const found = await stat(folder).catch(() => null);
   if (found?.isDirectory()) return;
+  const what = found ? 'is a file, not a folder' : 'does not exist';
   throw new UserError(
-    `Model folder ${folder} does not exist. Give a checkpoint, or a folder that holds ${Object.values(FILES).join(', ')}.`,
+    `Model folder ${folder} ${what}. Give a checkpoint, or a folder that holds ${Object.values(FILES).join(', ')}.`,
     EXIT_CODES.checkpoint,
   );
 }

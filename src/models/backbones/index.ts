@@ -112,6 +112,16 @@ export interface BackboneSettings {
   config: Readonly<Record<string, unknown>>;
 }
 
+/** All settings of a backbone, with its family as `model_type`: the `config.json` of a folder of it. */
+export function backboneConfig(
+  name: string,
+  settings: Readonly<Record<string, unknown>> = {},
+): Record<string, unknown> {
+  const { family, variant } = find(name);
+  const [type] = Object.entries(BACKBONES).find(([, row]) => row === family)!;
+  return { model_type: type, ...family.check({ ...variant, ...settings }, `backbone ${name}`) };
+}
+
 /**
  * The backbone that weights are of, as far as their names and shapes tell.
  * @param shapes by the file's names
@@ -120,12 +130,15 @@ export function inferBackbone(shapes: ReadonlyMap<string, readonly number[]>): B
   for (const [family, { names, infer, variants, check }] of Object.entries(BACKBONES)) {
     const map = chooseNames(names, shapes.keys());
     if (!map) continue;
-    const settings = infer(shapesBy(map, shapes)) as Record<string, unknown>;
-    check(settings, `backbone ${family}`);
+    const { out_features, ...settings } = infer(shapesBy(map, shapes)) as Record<string, unknown>;
+    const maps = out_features === undefined ? {} : { out_features };
+    check({ ...settings, ...maps }, `backbone ${family}`);
     const same = (variant: Readonly<Record<string, unknown>>) =>
       JSON.stringify(check({ ...variant, ...settings }, family)) === JSON.stringify(check(variant, family));
     const size = Object.keys(variants).find((name) => same(variants[name]!));
-    return size === undefined ? { name: family, config: settings } : { name: size, config: {} };
+    return size === undefined
+      ? { name: family, config: { ...settings, ...maps } }
+      : { name: size, config: maps };
   }
   return null;
 }

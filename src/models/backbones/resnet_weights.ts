@@ -41,7 +41,7 @@ export const RESNET_NAMES: readonly NameMap[] = [huggingFace, torchvision];
 
 /** What the shapes of a ResNet's tensors say about its settings. */
 export function inferResNet(shapeOf: ShapeOf): Partial<ResNetConfig> {
-  const stem = shapeOf('embedder.embedder.convolution.weight') ?? [];
+  const [embedding = 0, channels = 0] = shapeOf.need('embedder.embedder.convolution.weight');
   const block = (stage: number, i: number) => `encoder.stages.${stage}.layers.${i}`;
   const weight = (stage: number, i: number, layer: number) =>
     `${block(stage, i)}.layer.${layer}.convolution.weight`;
@@ -49,9 +49,9 @@ export function inferResNet(shapeOf: ShapeOf): Partial<ResNetConfig> {
   const bottleneck = shapeOf(weight(0, 0, 2)) !== null;
   const each = <T>(of: (stage: number) => T): T[] => Array.from({ length: stages }, (_, stage) => of(stage));
   return {
-    num_channels: stem[1] ?? 0,
-    embedding_size: stem[0] ?? 0,
-    hidden_sizes: each((stage) => shapeOf(weight(stage, 0, bottleneck ? 2 : 1))?.[0] ?? 0),
+    num_channels: channels,
+    embedding_size: embedding,
+    hidden_sizes: each((stage) => shapeOf.need(weight(stage, 0, bottleneck ? 2 : 1))[0]!),
     depths: each((stage) => countParts(shapeOf, (i) => weight(stage, i, 0))),
     layer_type: bottleneck ? 'bottleneck' : 'basic',
   };

@@ -27,7 +27,7 @@ export function inferSwinV2(shapeOf: ShapeOf): Partial<SwinV2Config> {
   const scale = (stage: number, i: number) => `${block(stage, i)}.attn.logit_scale`;
   const stages = countParts(shapeOf, (stage) => scale(stage, 0));
   const each = <T>(of: (stage: number) => T): T[] => Array.from({ length: stages }, (_, stage) => of(stage));
-  const [channels = 0, inChannels = 0] = shapeOf('features.0.0.weight') ?? [];
+  const [channels = 0, inChannels = 0] = shapeOf.need('features.0.0.weight');
   const pairs = shapeOf(`${block(0, 0)}.attn.relative_position_index`)?.[0];
   return {
     embed_dim: channels,
@@ -36,6 +36,6 @@ export function inferSwinV2(shapeOf: ShapeOf): Partial<SwinV2Config> {
     num_heads: each((stage) => shapeOf(scale(stage, 0))![0]!),
     // One entry for each pair of places in a window.
     ...(pairs === undefined ? {} : { window_size: Math.round(pairs ** 0.25) }),
-    mlp_ratio: (shapeOf(`${block(0, 0)}.mlp.0.weight`)?.[0] ?? 0) / channels,
+    mlp_ratio: shapeOf.need(`${block(0, 0)}.mlp.0.weight`)[0]! / channels,
   };
 }

@@ -27,6 +27,16 @@ const huggingFace: NameMap = {
   hallmark: /^embeddings\.patch_embeddings\./,
   place: (name) => ({ name }),
   dropped: DROPPED,
+  // Hugging Face's backbones keep the norm behind the last stage, and use it nowhere.
+  unused: (shapeOf) => {
+    const norm = (stage: number) => `encoder.layers.${stage}.blocks.0.layernorm_before.weight`;
+    const shape = [...(shapeOf(norm(countParts(shapeOf, norm) - 1)) ?? [0])];
+    const filled = (value: number) => new Float32Array(shape[0]!).fill(value);
+    return new Map([
+      ['swin.layernorm.weight', { dtype: 'F32', shape, data: filled(1) }],
+      ['swin.layernorm.bias', { dtype: 'F32', shape, data: filled(0) }],
+    ]);
+  },
 };
 
 /** Parts of a block, as the original repository names them. */
@@ -120,10 +130,14 @@ export function inferSwin(shapeOf: ShapeOf): Partial<SwinConfig> {
     `${block(stage, i)}.attention.self.relative_position_bias_table`;
   const stages = countParts(shapeOf, (stage) => table(stage, 0));
   const tables = Array.from({ length: stages }, (_, stage) => shapeOf(table(stage, 0))!);
+  const normed = tables
+    .map((_, stage) => `stage${stage + 1}`)
+    .filter((stage) => shapeOf(`hidden_states_norms.${stage}.weight`) !== null);
   const positions = shapeOf('embeddings.position_embeddings');
-  const [channels = 0, inChannels = 0, side = 0] =
-    shapeOf('embeddings.patch_embeddings.projection.weight') ?? [];
-  const hidden = shapeOf(`${block(0, 0)}.intermediate.dense.weight`)?.[0] ?? 0;
+  const [channels = 0, inChannels = 0, side = 0] = shapeOf.need(
+    'embeddings.patch_embeddings.projection.weight',
+  );
+  const hidden = shapeOf.need(`${block(0, 0)}.intermediate.dense.weight`)[0]!;
   return {
     embed_dim: channels,
     num_channels: inChannels,
@@ -131,11 +145,13 @@ export function inferSwin(shapeOf: ShapeOf): Partial<SwinConfig> {
     depths: tables.map((_, stage) => countParts(shapeOf, (i) => table(stage, i))),
     num_heads: tables.map((shape) => shape[1]!),
     // A table has (2 w - 1)^2 rows.
-    window_size: (Math.sqrt(tables[0]?.[0] ?? 1) + 1) / 2,
+    window_size: (Math.sqrt(shapeOf.need(table(0, 0))[0]!) + 1) / 2,
     mlp_ratio: hidden / channels,
     qkv_bias: shapeOf(`${block(0, 0)}.attention.self.query.bias`) !== null,
     use_absolute_embeddings: positions !== null,
     ...(positions ? { image_size: Math.sqrt(positions[1]!) * side } : {}),
+    // A file with norms for maps is of a backbone that gives these maps.
+    ...(normed.length > 0 ? { out_features: normed } : {}),
   };
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EXIT_CODES, UserError } from '../../errors.js';
+import { backboneConfig } from '../backbones/index.js';
 import type { DeformableDetrConfig } from '../config.js';
 import { IMAGENET } from '../preprocess.js';
 
@@ -86,4 +87,36 @@ function backboneOf(
 /** Whether a parsed `config.json` is Hugging Face's, of a Deformable DETR. */
 export function isHuggingFaceDetr(config: unknown): boolean {
   return (config as { model_type?: unknown } | null)?.model_type === 'deformable_detr';
+}
+
+/**
+ * `config.json` of a `DeformableDetrForObjectDetection` that is this model: the reverse of `readHuggingFaceConfig`.
+ */
+export function huggingFaceDetrConfig({ backbone, labels, transformer }: DeformableDetrConfig): object {
+  const { twoStage, queries } = transformer;
+  return {
+    architectures: ['DeformableDetrForObjectDetection'],
+    model_type: 'deformable_detr',
+    ...FIXED,
+    backbone: null,
+    backbone_config: backboneConfig(backbone.name, backbone.config),
+    use_pretrained_backbone: false,
+    use_timm_backbone: false,
+    d_model: transformer.dModel,
+    encoder_layers: transformer.encoderLayers,
+    encoder_attention_heads: transformer.encoderHeads,
+    encoder_n_points: transformer.encoderPoints,
+    encoder_ffn_dim: transformer.encoderFfn,
+    decoder_layers: transformer.decoderLayers,
+    decoder_attention_heads: transformer.decoderHeads,
+    decoder_n_points: transformer.decoderPoints,
+    decoder_ffn_dim: transformer.decoderFfn,
+    num_feature_levels: transformer.levels,
+    num_queries: queries,
+    ...(twoStage ? { two_stage_num_proposals: queries } : {}),
+    with_box_refine: transformer.boxRefine,
+    two_stage: twoStage,
+    id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])),
+    label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
+  };
 }

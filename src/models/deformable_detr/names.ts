@@ -49,6 +49,7 @@ function withBackbone(rest: Omit<NameMap, 'hallmark'>, backbone: NameMap): NameM
     hallmark: backbone.hallmark,
     place: (own) => (own.startsWith(BACKBONE) ? backbone.place(own) : rest.place(own)),
     dropped: [...rest.dropped, ...backbone.dropped],
+    ...(backbone.unused ? { unused: backbone.unused } : {}),
   };
 }
 
@@ -58,8 +59,11 @@ function withBackbone(rest: Omit<NameMap, 'hallmark'>, backbone: NameMap): NameM
  * @param family of the backbone: `resnet`, `swin`
  */
 export function detrNames(family: string): readonly NameMap[] {
-  return backboneNames(family).flatMap((inner) => [
-    withBackbone(huggingFace, nestNames(inner, BACKBONE, BACKBONE)),
-    withBackbone(original, nestNames(inner, BACKBONE, ORIGINAL_BACKBONE)),
-  ]);
+  const backbones = backboneNames(family);
+  // The original's backbones are torchvision's or of repositories of their own.
+  const originals = backbones.filter((map) => map.origin !== huggingFace.origin);
+  return [
+    ...backbones.map((inner) => withBackbone(huggingFace, nestNames(inner, BACKBONE, BACKBONE))),
+    ...originals.map((inner) => withBackbone(original, nestNames(inner, BACKBONE, ORIGINAL_BACKBONE))),
+  ];
 }

@@ -5,6 +5,7 @@ import type { DeformableDetrConfig } from '../config.js';
 import { IMAGENET } from '../preprocess.js';
 import type { CheckpointFile } from '../weights/checkpoint_file.js';
 import type { StoredTensor } from '../weights/safetensors.js';
+import type { TorchValue } from '../weights/torch/write.js';
 import { COCO_LABELS } from './coco_labels.js';
 import { ORIGINAL_BACKBONE } from './names.js';
 
@@ -111,4 +112,26 @@ function backboneOf(
   const out_features = levels === 1 ? ['stage4'] : ['stage2', 'stage3', 'stage4'];
   const frozen = found.name.startsWith('resnet') ? { frozen_stages: 2 } : {};
   return { name: found.name, config: { ...found.config, out_features, ...frozen } };
+}
+
+/** Arguments of the original program that make this model, by their names there. */
+export function originalDetrArguments({
+  backbone,
+  transformer,
+}: DeformableDetrConfig): Record<string, TorchValue> {
+  return {
+    backbone: backbone.name.replace('-', ''),
+    ...FIXED,
+    hidden_dim: transformer.dModel,
+    nheads: transformer.encoderHeads,
+    enc_layers: transformer.encoderLayers,
+    dec_layers: transformer.decoderLayers,
+    dim_feedforward: transformer.encoderFfn,
+    num_feature_levels: transformer.levels,
+    enc_n_points: transformer.encoderPoints,
+    dec_n_points: transformer.decoderPoints,
+    num_queries: transformer.queries,
+    with_box_refine: transformer.boxRefine,
+    two_stage: transformer.twoStage,
+  };
 }

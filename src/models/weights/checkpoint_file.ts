@@ -16,12 +16,12 @@ export interface CheckpointFile extends Omit<TorchCheckpoint, 'format'> {
 }
 
 /** Names of weights in a folder, in the order of looking: whole files, and lists of parts. */
-const WEIGHT_FILES = [
+export const WEIGHT_FILES: readonly string[] = [
   'model.safetensors',
   'model.safetensors.index.json',
   'pytorch_model.bin',
   'pytorch_model.bin.index.json',
-] as const;
+];
 
 const FORMATS = { zip: 'PyTorch', legacy: 'PyTorch before 1.6' } as const;
 
@@ -39,6 +39,12 @@ function fail(message: string): never {
 export function weightsIn(folder: string): string | null {
   const name = WEIGHT_FILES.find((candidate) => existsSync(join(folder, candidate)));
   return name === undefined ? null : join(folder, name);
+}
+
+/** Whether a path is of weights, by its name; a folder by what is in it. */
+export function isWeights(path: string): boolean {
+  if (/\.(safetensors|pth|pt|bin|ckpt)$|\.(safetensors|bin)\.index\.json$/.test(path)) return true;
+  return existsSync(path) && statSync(path).isDirectory() && weightsIn(path) !== null;
 }
 
 /**
@@ -69,7 +75,15 @@ async function readFileOf(path: string, options: TorchReadOptions): Promise<Chec
     return { ...read, format: FORMATS[read.format], files: [path] };
   }
   const tensors = await readSafetensors(path);
-  return plain(tensors, 'safetensors', [path]);
+  return { ...plain(tensors, 'safetensors', [path]), args: keptArguments(tensors) };
+}
+
+/** Entry of a safetensors file's metadata that keeps the arguments of an original program, as JSON. */
+export const ARGUMENTS_ENTRY = 'arguments';
+
+function keptArguments({ metadata, source }: TensorFile): Record<string, unknown> | null {
+  const text = metadata[ARGUMENTS_ENTRY];
+  return text === undefined ? null : parseJsonObject(text, `the ${ARGUMENTS_ENTRY} in ${source}`);
 }
 
 function plain(tensors: TensorFile, format: string, files: string[]): CheckpointFile {
@@ -132,14 +146,19 @@ export function readJsonObject(path: string): Record<string, unknown> {
   } catch {
     fail(`cannot read ${path}; a model folder has config.json and model.safetensors`);
   }
+  return parseJsonObject(text, path);
+}
+
+/** @param source what messages call the text */
+function parseJsonObject(text: string, source: string): Record<string, unknown> {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    fail(`${path} is not JSON (${(error as Error).message}); get or write the file again`);
+    fail(`${source} is not JSON (${(error as Error).message}); get or write the file again`);
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    fail(`${path} does not hold a JSON object; get or write the file again`);
+    fail(`${source} does not hold a JSON object; get or write the file again`);
   }
   return value as Record<string, unknown>;
 }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { EXIT_CODES, UserError } from '../../errors.js';
+import type { StoredTensor } from './safetensors.js';
 
 /** Where a parameter lies in a file: a tensor, or rows of one that several parameters share in equal parts. */
 export interface PlaceInFile {
@@ -20,12 +22,22 @@ export interface NameMap {
   place(own: string): PlaceInFile;
   /** Names in such files that the module has no use for, and why. */
   readonly dropped: readonly Dropped[];
+  /** Tensors that the reference wants to find in a file though nothing uses them. */
+  unused?(shapeOf: ShapeOf): ReadonlyMap<string, StoredTensor>;
 }
 
 export interface Dropped {
   readonly names: RegExp;
   readonly why: string;
 }
+
+/** Files that are named as the module is. */
+export const SAME_NAMES: NameMap = {
+  origin: 'tfgeo',
+  hallmark: /^/,
+  place: (name) => ({ name }),
+  dropped: [],
+};
 
 /** A change of names: what fits the expression is replaced. The first that fits counts. */
 export type NameRule = readonly [own: RegExp, inFile: string];
@@ -70,6 +82,11 @@ export function nestNames(
       return { ...place, name: inFile + place.name };
     },
     dropped: [...map.dropped.map(({ names, why }) => ({ names: behind(names), why })), ...beside],
+    unused: (shapeOf) => {
+      const inside =
+        map.unused?.(shapeLookup((name) => shapeOf(own + name))) ?? new Map<string, StoredTensor>();
+      return new Map([...inside].map(([name, tensor]) => [inFile + name, tensor]));
+    },
   };
 }
 
@@ -92,17 +109,39 @@ export function chooseNames(maps: readonly NameMap[], names: Iterable<string>): 
   return null;
 }
 
-/** Shape of a parameter by the module's name, null where there is none. */
-export type ShapeOf = (own: string) => readonly number[] | null;
+/** Shapes of parameters by the module's names. */
+export interface ShapeOf {
+  /** Null where there is no such parameter. */
+  (own: string): readonly number[] | null;
+  /** @throws UserError naming the tensor of the file if there is none */
+  need(own: string): readonly number[];
+}
+
+/** Shapes by a function that looks them up; `inFile` is what messages call a parameter. */
+export function shapeLookup(
+  find: (own: string) => readonly number[] | null,
+  inFile: (own: string) => string = (own) => own,
+): ShapeOf {
+  const need = (own: string) => {
+    const shape = find(own);
+    if (shape) return shape;
+    throw new UserError(
+      `tensor ${inFile(own)} is missing; get or write the file again`,
+      EXIT_CODES.checkpoint,
+    );
+  };
+  return Object.assign((own: string) => find(own), { need });
+}
 
 /** Shapes of a file by the module's names. */
 export function shapesBy(map: NameMap, shapes: ReadonlyMap<string, readonly number[]>): ShapeOf {
-  return (own) => {
+  const find = (own: string) => {
     const { name, part } = map.place(own);
     const shape = shapes.get(name);
     if (!shape) return null;
     return part ? [shape[0]! / part.count, ...shape.slice(1)] : shape;
   };
+  return shapeLookup(find, (own) => map.place(own).name);
 }
 
 /** How many parts are numbered from 0 on. @param name of a parameter of part `i` */

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { EXIT_CODES, UserError } from '../../errors.js';
 import type { Module, Parameter, ParameterLayout } from '../module.js';
-import type { NameMap, PlaceInFile } from './name_map.js';
+import { type NameMap, type PlaceInFile, SAME_NAMES, type ShapeOf, shapeLookup } from './name_map.js';
 import type { StoredTensor, TensorData } from './safetensors.js';
 
 export interface LoadOptions {
@@ -85,10 +85,10 @@ interface Comparison {
 export function compareStateDict(
   module: Module,
   tensors: ReadonlyMap<string, StoredTensor>,
-  { names }: Pick<LoadOptions, 'names'> = {},
+  { names = SAME_NAMES }: Pick<LoadOptions, 'names'> = {},
 ): Comparison {
   const parameters = module.namedParameters();
-  const usesOf = findUses(names ?? SAME_NAMES, parameters.keys());
+  const usesOf = findUses(names, parameters.keys());
   const report: LoadReport = {
     matched: [],
     missing: [],
@@ -130,9 +130,6 @@ interface Use {
 }
 
 type UsesOf = (nameInFile: string) => { places: readonly Use[] } | { why: string };
-
-/** Files that are named as the module is. */
-const SAME_NAMES: NameMap = { origin: 'tfgeo', hallmark: /^/, place: (name) => ({ name }), dropped: [] };
 
 function findUses(map: NameMap, ownNames: Iterable<string>): UsesOf {
   const places = new Map<string, Use[]>();
@@ -298,16 +295,16 @@ export interface SaveOptions {
 /** All values of a module in the reference's layouts, as `loadStateDict` and PyTorch take them. */
 export function saveStateDict(
   module: Module,
-  { names, everyName = false }: SaveOptions = {},
+  { names = SAME_NAMES, everyName = false }: SaveOptions = {},
 ): Map<string, StoredTensor> {
   const result = new Map<string, StoredTensor>();
   const parts = new Map<string, StoredTensor[]>();
-  const seen = new Set<tf.Variable>();
+  const seen = new Map<tf.Variable, StoredTensor>();
   for (const [own, { variable, layout }] of module.namedParameters()) {
     if (seen.has(variable) && !everyName) continue;
-    seen.add(variable);
-    const { name, part } = names?.place(own) ?? { name: own };
-    const stored = storeTensor(variable, layout);
+    const { name, part } = names.place(own);
+    const stored = seen.get(variable) ?? storeTensor(variable, layout);
+    seen.set(variable, stored);
     if (!part) {
       result.set(name, stored);
       continue;
@@ -318,7 +315,17 @@ export function saveStateDict(
     result.set(name, stored);
   }
   for (const [name, packed] of parts) result.set(name, joinRows(packed));
+  for (const [name, tensor] of names.unused?.(shapesOf(module)) ?? [])
+    if (!result.has(name)) result.set(name, tensor);
   return result;
+}
+
+function shapesOf(module: Module): ShapeOf {
+  const parameters = module.namedParameters();
+  return shapeLookup((name) => {
+    const parameter = parameters.get(name);
+    return parameter ? storedShape(parameter.variable.shape, parameter.layout) : null;
+  });
 }
 
 /** Tensors one below the other. */

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, extname, join, resolve } from 'node:path';
+import { didYouMean, EXIT_CODES, UserError } from '../../errors.js';
+import { type FileToWrite, writeFilesAtomicSync } from '../../files.js';
+import { ARGUMENTS_ENTRY } from '../weights/checkpoint_file.js';
+import type { NameMap } from '../weights/name_map.js';
+import { SAME_NAMES } from '../weights/name_map.js';
+import { encodeSafetensors, type StoredTensor, type WriteOptions } from '../weights/safetensors.js';
+import { type LoadReport, loadStateDict, saveStateDict } from '../weights/state_dict.js';
+import type { TorchReadOptions } from '../weights/torch/read.js';
+import { encodeTorch, plainValue, type TorchValue } from '../weights/torch/write.js';
+import { PUBLISHED_KINDS, readPublished, recognise } from './kinds.js';
+import type { Published, Recognised } from './types.js';
+
+export interface ConvertOptions extends TorchReadOptions {
+  /** Whose names the result has: `tfgeo`, or an origin of the model's (`original`, `Hugging Face`); see {@link convertCheckpoint}. */
+  names?: string;
+  /** How float32 tensors of a safetensors file are stored (default F32). */
+  dtype?: NonNullable<WriteOptions['dtype']>;
+}
+
+export interface ConvertReport {
+  /** What the weights are of. */
+  title: string;
+  /** Whose names they had and have. */
+  from: string;
+  to: string;
+  report: LoadReport;
+  /** Files that were written. */
+  files: string[];
+}
+
+/** Files beside weights that belong to the model. */
+const BESIDE = ['tokenizer.json'];
+
+const TORCH = ['.pth', '.pt', '.bin'];
+
+/** What is written. */
+type OutputKind = 'folder' | 'safetensors' | 'torch';
+
+/**
+ * Reads weights, gives them to the model that they are of, and writes the model's: to a folder (`config.json` and
+ * `model.safetensors`; the default names are tfgeo's, with Hugging Face's the folder is one of theirs), to a
+ * `.safetensors` file, or to a PyTorch file (`.pth`); of files the default names are those of the input.
+ * @param output a folder that may exist, or a file
+ * @throws UserError (exit code `checkpoint`) if the weights are of no kind that is known, or do not fit
+ */
+export async function convertCheckpoint(
+  input: string,
+  output: string,
+  options: ConvertOptions = {},
+): Promise<ConvertReport> {
+  const kind = outputKind(input, output, options);
+  const published = await readPublished(input, options);
+  const found = recognise(published);
+  if (!found) {
+    const kinds = PUBLISHED_KINDS.map(({ about }) => about).join('; ');
+    return fail(`${input} is of no kind that is known: ${kinds}`);
+  }
+  const wanted = options.names ?? (kind === 'folder' ? SAME_NAMES.origin : found.names.origin);
+  const names = chosenNames(found, wanted);
+  const { report, tensors } = throughModel(published, found, names);
+  const model = { tensors, names, found, published };
+  const files =
+    kind === 'folder'
+      ? folderOf(model, input, output, options)
+      : [{ path: output, chunks: kind === 'torch' ? torchOf(model) : safetensorsOf(model, options) }];
+  writeFilesAtomicSync(files);
+  return {
+    title: found.title,
+    from: found.names.origin,
+    to: names.origin,
+    report,
+    files: files.map(({ path }) => path),
+  };
+}
+
+function fail(message: string): never {
+  throw new UserError(message, EXIT_CODES.checkpoint);
+}
+
+function outputKind(input: string, output: string, { dtype }: ConvertOptions): OutputKind {
+  const extension = extname(output);
+  const file = extension === '.safetensors' ? extension.slice(1) : TORCH.includes(extension) ? 'torch' : null;
+  const kind = (file ?? 'folder') as OutputKind;
+  if (kind === 'torch' && (dtype ?? 'F32') !== 'F32') {
+    fail('PyTorch files are written as F32; leave out the type');
+  }
+  if (!existsSync(output)) return kind;
+  if (resolve(input) === resolve(output)) {
+    fail(`${output} is what is to be converted; give another place`);
+  }
+  if (statSync(output).isDirectory() !== (kind === 'folder')) {
+    const [is, expected] = kind === 'folder' ? ['file', 'folder'] : ['folder', 'file'];
+    fail(`${output} is a ${is}, not a ${expected}; give another place`);
+  }
+  return kind;
+}
+
+/** The values as the model has them, under other names. */
+function throughModel(
+  { file, source }: Published,
+  { names: given, mayLack, build }: Recognised,
+  names: NameMap,
+): { report: LoadReport; tensors: Map<string, StoredTensor> } {
+  const module = build();
+  try {
+    const report = loadStateDict(module, file.tensors, {
+      names: given,
+      source,
+      ...(mayLack ? { mayLack } : {}),
+    });
+    // Checkpoints of PyTorch programs have every name of what is shared.
+    const everyName = names.origin === 'original';
+    return { report, tensors: saveStateDict(module, { names, everyName }) };
+  } finally {
+    module.dispose();
+  }
+}
+
+/** What is written, and where it comes from. */
+interface Converted {
+  tensors: Map<string, StoredTensor>;
+  names: NameMap;
+  found: Recognised;
+  published: Published;
+}
+
+function safetensorsOf(
+  { tensors, names, found, published }: Converted,
+  options: ConvertOptions,
+): Uint8Array[] {
+  const metadata: Record<string, string> = { format: 'pt' };
+  if (names.origin === 'original') {
+    metadata[ARGUMENTS_ENTRY] = JSON.stringify(argumentsOf(published, found));
+  }
+  return encodeSafetensors(tensors, { metadata, dtype: options.dtype ?? 'F32' });
+}
+
+function torchOf({ tensors, found, published }: Converted): Uint8Array[] {
+  return encodeTorch({ model: tensors, args: argumentsOf(published, found) });
+}
+
+/** `config.json`, the weights, and what else lies beside them and belongs to them. */
+function folderOf(model: Converted, input: string, output: string, options: ConvertOptions): FileToWrite[] {
+  const { found, names } = model;
+  const theirs = names.origin === 'Hugging Face' ? found.huggingFaceConfig : undefined;
+  const folder = statSync(input).isDirectory() ? input : dirname(input);
+  const kept = BESIDE.filter((name) => existsSync(join(folder, name)));
+  return [
+    { path: join(output, 'model.safetensors'), chunks: safetensorsOf(model, options) },
+    {
+      path: join(output, 'config.json'),
+      chunks: `${JSON.stringify(theirs?.() ?? found.config, null, 2)}\n`,
+    },
+    ...kept.map((name) => ({ path: join(output, name), chunks: readFileSync(join(folder, name)) })),
+  ];
+}
+
+/** The map of an origin. `tfgeo` and the model's own names are one. */
+function chosenNames({ origins }: Recognised, wanted: string): NameMap {
+  const known = [SAME_NAMES, ...origins];
+  const same = (a: string, b: string) =>
+    a.toLowerCase().replaceAll(/[^a-z]/g, '') === b.toLowerCase().replaceAll(/[^a-z]/g, '');
+  const map = known.find(({ origin }) => same(origin, wanted));
+  if (map) return map;
+  const all = [...new Set(known.map(({ origin }) => origin))];
+  const near = didYouMean(wanted, all);
+  throw new UserError(
+    `there are no names of "${wanted}" for this model${near ? ` (did you mean ${near}?)` : ''}; there are ${all.join(', ')}`,
+  );
+}
+
+/** Arguments of the program that the file came from, completed by what the model says. */
+function argumentsOf({ file }: Published, { originalArguments }: Recognised): Record<string, TorchValue> {
+  const kept = Object.entries(file.args ?? {}).flatMap(([name, value]) => {
+    const plain = plainValue(value);
+    return plain === undefined ? [] : [[name, plain] as const];
+  });
+  return { ...Object.fromEntries(kept), ...originalArguments?.() };
+}
