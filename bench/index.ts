@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * All timings, or those named: `npm run bench [-- model compiled detectors ms_deform_attn fused_ops]`.
+ * All timings but the long ones, or those named:
+ * `npm run bench [-- model compiled detectors ms_deform_attn fused_ops serve time_to_accuracy]`.
  *
  *   --no-peer      ours alone, without other people's implementations beside it
  *   --threads N    threads of each side (2)
@@ -18,14 +19,18 @@ const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
   detectors: () => import('./detectors.js'),
   model: () => import('./model.js'),
   serve: () => import('./serve.js'),
+  time_to_accuracy: () => import('./time_to_accuracy.js'),
 };
+/** Run only when named: it trains for a quarter of an hour or more. */
+const LONG = ['time_to_accuracy'];
 
 try {
   const { names } = benchOptions();
   const unknown = names.filter((name) => !Object.hasOwn(BENCHES, name));
   if (unknown.length > 0)
     throw new UserError(`unknown: ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`);
-  for (const name of names.length > 0 ? names : Object.keys(BENCHES)) await BENCHES[name]!();
+  const usual = Object.keys(BENCHES).filter((name) => !LONG.includes(name));
+  for (const name of names.length > 0 ? names : usual) await BENCHES[name]!();
 } catch (error) {
   if (!(error instanceof UserError)) throw error;
   console.error(`tfgeo: ${error.message}`);

@@ -76,6 +76,7 @@ export const PRESETS: Readonly<
       queries: 100,
       head: 'soft-token',
       querySource: 'learned',
+      fineLevels: 0,
       alignDim: 64,
       slots: 256,
       textToImage: true,
@@ -89,7 +90,15 @@ export const PRESETS: Readonly<
     preset: 'mdetr-g-tiny',
     backbone: {
       name: 'swin',
-      config: { embed_dim: 32, depths: [2, 2, 2, 2], num_heads: [2, 4, 8, 16], window_size: 5, stem: 'conv' },
+      config: {
+        embed_dim: 32,
+        depths: [2, 2, 2, 2],
+        num_heads: [2, 4, 8, 16],
+        window_size: 5,
+        stem: 'conv',
+        initializer_range: 0.06,
+        out_features: ['stage1', 'stage2', 'stage3', 'stage4'],
+      },
     },
     text: {
       name: 'roberta',
@@ -100,6 +109,7 @@ export const PRESETS: Readonly<
         num_attention_heads: 4,
         intermediate_size: 256,
         max_position_embeddings: 66,
+        add_pooling_layer: false,
       },
     },
     transformer: {
@@ -112,6 +122,7 @@ export const PRESETS: Readonly<
       queries: 40,
       head: 'token-sigmoid',
       querySource: 'text',
+      fineLevels: 1,
       alignDim: 64,
       slots: 256,
       textToImage: true,

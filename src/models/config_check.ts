@@ -77,6 +77,7 @@ const TRANSFORMER: Readonly<Record<keyof MdetrGOptions, Rule>> = {
   queries: count,
   head: oneOf(HEAD_KINDS),
   querySource: oneOf(QUERY_SOURCES),
+  fineLevels: { what: 'a whole number from 0 up', accepts: (value) => value === 0 || count.accepts(value) },
   alignDim: count,
   slots: { what: 'a whole number from 2 up', accepts: (value) => count.accepts(value) && Number(value) > 1 },
   textToImage: flag,

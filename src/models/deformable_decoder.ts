@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { detach } from '../ops/index.js';
-import type { LevelSequence, TextSequence } from './deformable_encoder.js';
+import type { LevelMemory, TextSequence } from './deformable_encoder.js';
 import { keyPaddingBias, MultiheadAttention } from './layers/attention.js';
 import { LayerNorm, MLP } from './layers/basic.js';
 import { FeedForward } from './layers/feed_forward.js';
@@ -54,7 +54,7 @@ export class DeformableDecoderLayer extends Module {
     x: tf.Tensor,
     position: tf.Tensor,
     reference: tf.Tensor,
-    image: LevelSequence,
+    image: LevelMemory,
     text: TextSequence,
     queryBias: tf.Tensor | null,
   ): tf.Tensor {
@@ -116,7 +116,7 @@ export class DeformableDecoder extends Module {
   forward(
     content: tf.Tensor3D,
     references: tf.Tensor3D,
-    image: LevelSequence,
+    image: LevelMemory,
     text: TextSequence,
     queryBias: tf.Tensor | null = null,
   ): DecoderLayerOutput[] {
@@ -132,7 +132,7 @@ export class DeformableDecoder extends Module {
   }
 
   /** Boxes in the real part of every level: `[batch, Q, levels, 4]`. */
-  private levelReferences(boxes: tf.Tensor3D, image: LevelSequence): tf.Tensor {
+  private levelReferences(boxes: tf.Tensor3D, image: LevelMemory): tf.Tensor {
     const byLevel = tf.expandDims(boxes, 2);
     if (!image.validRatios) return tf.tile(byLevel, [1, 1, image.spatialShapes.length, 1]);
     const ratios = tf.concat([image.validRatios, image.validRatios], -1); // [batch, levels, 4]

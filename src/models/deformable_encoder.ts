@@ -20,6 +20,9 @@ export interface LevelSequence {
   validRatios: tf.Tensor3D | null;
 }
 
+/** What samples are taken from: levels as one sequence, without positions. */
+export type LevelMemory = Omit<LevelSequence, 'position'>;
+
 /** Text tokens and which of them are real. */
 export interface TextSequence {
   /** `[batch, tokens, C]` */
@@ -91,7 +94,9 @@ export class DeformableEncoderLayer extends Module {
     let words: tf.Tensor = text.tokens;
     if (this.imageAttn && this.normImage) {
       const bias = image.mask ? keyPaddingBias(image.mask) : null;
-      const seen = this.imageAttn.forward(words, tf.add(x, image.position), x, bias);
+      // Places go into the words too, not only into where they look: "left of the tank" must say where the tank is.
+      const placed = tf.add(x, image.position);
+      const seen = this.imageAttn.forward(words, placed, placed, bias);
       words = this.normImage.forward(tf.add(words, seen));
     }
     if (this.textAttn && this.normText) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { noGrad } from '../ops/index.js';
-import type { LevelSequence } from './deformable_encoder.js';
+import type { LevelMemory, LevelSequence } from './deformable_encoder.js';
 import { LayerNorm, Linear } from './layers/basic.js';
 import { sinePosition } from './layers/position.js';
 import { Module } from './module.js';
@@ -35,12 +35,9 @@ export class LevelProjection extends Module {
    * @param pixelMask `[batch, H, W]` of the picture, 1 = real, or null
    */
   forward(maps: tf.Tensor4D[], pixelMask: tf.Tensor3D | null): LevelSequence {
-    const shapes = maps.map((map) => [map.shape[1], map.shape[2]] as [number, number]);
+    const shapes = shapesOf(maps);
     const masks = shapes.map((shape) => (pixelMask ? resizeMask(pixelMask, shape) : null));
-    const tokens = maps.map((map, i) => {
-      const [batch, h, w, c] = map.shape;
-      return this.norms[i]!.forward(this.linears[i]!.forward(map.reshape([batch, h * w, c])));
-    });
+    const tokens = maps.map((map, i) => projected(map, this.linears[i]!, this.norms[i]!));
     const positions = shapes.map(([h, w], i) => {
       const mask = masks[i] ?? tf.ones([1, h, w]);
       const sine = noGrad(() => sinePosition(mask as tf.Tensor3D, this.dModel / 2, { offset: 0.5 }));
@@ -56,6 +53,49 @@ export class LevelProjection extends Module {
       validRatios: pixelMask ? (tf.stack((masks as tf.Tensor3D[]).map(validRatio), 1) as tf.Tensor3D) : null,
     };
   }
+}
+
+/**
+ * Maps that only the decoder samples from, put before its memory: a linear map and a norm for each. Parameters `N.0`
+ * (linear), `N.1` (norm).
+ */
+export class FineProjection extends Module {
+  private readonly linears: Linear[] = [];
+  private readonly norms: LayerNorm[] = [];
+
+  constructor(channels: readonly number[], dModel: number) {
+    super();
+    channels.forEach((width, i) => {
+      this.linears.push(this.child(`${i}.0`, new Linear(width, dModel)));
+      this.norms.push(this.child(`${i}.1`, new LayerNorm(dModel)));
+    });
+  }
+
+  /** @param maps NHWC maps, finest first @param pixelMask as in {@link LevelProjection} @returns both, finest first */
+  before(maps: tf.Tensor4D[], pixelMask: tf.Tensor3D | null, memory: LevelMemory): LevelMemory {
+    const shapes = shapesOf(maps);
+    const tokens = maps.map((map, i) => projected(map, this.linears[i]!, this.norms[i]!));
+    const masks = pixelMask ? shapes.map((shape) => resizeMask(pixelMask, shape)) : null;
+    const flat = masks?.map((mask) => mask.reshape([mask.shape[0], -1]));
+    const ratios = masks?.map((mask) => tf.expandDims(validRatio(mask), 1));
+    return {
+      tokens: tf.concat([...tokens, memory.tokens], 1) as tf.Tensor3D,
+      spatialShapes: [...shapes, ...memory.spatialShapes],
+      mask: flat && memory.mask ? (tf.concat([...flat, memory.mask], 1) as tf.Tensor2D) : null,
+      validRatios:
+        ratios && memory.validRatios ? (tf.concat([...ratios, memory.validRatios], 1) as tf.Tensor3D) : null,
+    };
+  }
+}
+
+function shapesOf(maps: readonly tf.Tensor4D[]): [number, number][] {
+  return maps.map((map) => [map.shape[1], map.shape[2]]);
+}
+
+/** `[batch, H * W, dModel]` */
+function projected(map: tf.Tensor4D, linear: Linear, norm: LayerNorm): tf.Tensor {
+  const [batch, h, w, c] = map.shape;
+  return norm.forward(linear.forward(map.reshape([batch, h * w, c])));
 }
 
 /** Nearest neighbour, as the reference resizes padding masks. */

@@ -7,7 +7,7 @@ import { DeformableDecoder } from './deformable_decoder.js';
 import { DeformableEncoder, type LevelSequence, type TextSequence } from './deformable_encoder.js';
 import { ContrastiveAlignHead, SoftTokenHead, TokenSigmoidHead } from './heads.js';
 import { LayerNorm, Linear } from './layers/basic.js';
-import { LevelProjection } from './level_projection.js';
+import { FineProjection, LevelProjection } from './level_projection.js';
 import { Module } from './module.js';
 import { type Proposals, TextQuerySelection } from './query_selection.js';
 import type { TextEncoder } from './text/index.js';
@@ -32,6 +32,8 @@ export interface MdetrGOptions {
   queries: number;
   head: HeadKind;
   querySource: QuerySource;
+  /** So many of the backbone's finest maps are seen by the decoder alone: it places edges there, the encoder is spared. */
+  fineLevels: number;
   /** Width of the space in which queries and tokens are compared. */
   alignDim: number;
   /** Token positions of the soft-token head; the last means "no object". */
@@ -93,6 +95,7 @@ export type WordMask = tf.Tensor2D;
 export class MdetrG extends Module {
   private readonly resizer: TextResizer;
   private readonly inputProj: LevelProjection;
+  private readonly fineProj: FineProjection | null;
   private readonly encoder: DeformableEncoder;
   private readonly decoder: DeformableDecoder;
   private readonly selection: TextQuerySelection | null;
@@ -122,11 +125,24 @@ export class MdetrG extends Module {
   ) {
     super();
     const { dModel, heads, ffn, points, alignDim, queries } = options;
-    const levels = backbone.channels.length;
+    const { fineLevels } = options;
+    const levels = backbone.channels.length - fineLevels;
+    if (levels < 1) {
+      throw new RangeError(
+        `[MdetrG] expected fewer fineLevels than the backbone's ${backbone.channels.length} levels but received ${fineLevels}`,
+      );
+    }
     this.child('backbone', backbone);
     this.child('text_encoder', textEncoder);
     this.resizer = this.child('resizer', new TextResizer(textEncoder.hiddenSize, dModel));
-    this.inputProj = this.child('input_proj', new LevelProjection(backbone.channels, dModel));
+    this.inputProj = this.child(
+      'input_proj',
+      new LevelProjection(backbone.channels.slice(fineLevels), dModel),
+    );
+    this.fineProj =
+      fineLevels > 0
+        ? this.child('fine_proj', new FineProjection(backbone.channels.slice(0, fineLevels), dModel))
+        : null;
     const layer = { dModel, heads, levels, points, ffn };
     this.encoder = this.child(
       'transformer.encoder',
@@ -134,7 +150,7 @@ export class MdetrG extends Module {
     );
     this.decoder = this.child(
       'transformer.decoder',
-      new DeformableDecoder({ ...layer, layers: options.decoderLayers }),
+      new DeformableDecoder({ ...layer, levels: levels + fineLevels, layers: options.decoderLayers }),
     );
     this.selection =
       options.querySource === 'text'
@@ -180,7 +196,8 @@ export class MdetrG extends Module {
       ...(options.random ? { random: options.random } : {}),
     };
     const maps = this.backbone.forward(input.pixels, mode).levels;
-    const image = this.inputProj.forward(maps, input.pixelMask);
+    const { fineLevels } = this.options;
+    const image = this.inputProj.forward(maps.slice(fineLevels), input.pixelMask);
     const features = this.textEncoder.encode(input.inputIds, input.textMask, mode);
     const text: TextSequence = {
       tokens: this.resizer.forward(features) as tf.Tensor3D,
@@ -191,7 +208,10 @@ export class MdetrG extends Module {
     const words: TextSequence = { ...text, tokens: encoded.text };
     const start = this.firstQueries(memory, words, wordMask, options.denoising ?? null);
     const bias = options.denoising?.bias ?? null;
-    const layers = this.decoder.forward(start.content, start.references, memory, words, bias);
+    const seen = this.fineProj
+      ? this.fineProj.before(maps.slice(0, fineLevels), input.pixelMask, memory)
+      : memory;
+    const layers = this.decoder.forward(start.content, start.references, seen, words, bias);
     const hidden = tf.stack(
       layers.map((layer) => layer.hidden),
       1,
@@ -246,9 +266,9 @@ export class MdetrG extends Module {
     return logits.reshape([batch, rows, labels.ids.shape[0]]);
   }
 
-  /** (H, W) of each feature level for pictures of this size. */
+  /** (H, W) of each of the encoder's levels for pictures of this size. */
   spatialShapes(width: number, height: number): [number, number][] {
-    return this.backbone.levelShapes(height, width);
+    return this.backbone.levelShapes(height, width).slice(this.options.fineLevels);
   }
 
   private firstQueries(

@@ -67,6 +67,35 @@ describe('predict', () => {
   });
 });
 
+describe('fineLevels', () => {
+  it('gives the finest map to the decoder alone', () => {
+    const model = buildModel(smallConfig('token-sigmoid'), 3);
+    expect(model.spatialShapes(SIZE, SIZE)).toEqual([
+      [8, 8],
+      [4, 4],
+      [2, 2],
+    ]);
+    const projection = model.trainableParameters().get('fine_proj.0.0.weight')!;
+    tf.tidy(() => {
+      const input = makeInput(1);
+      const run = () => model.forward(input, input.wordMask, { intermediates: true });
+      const before = run();
+      expect(before.intermediates.memory!.shape[1]).toBe(64 + 16 + 4);
+      projection.assign(tf.mul(projection, -1));
+      const after = run();
+      expect(worst(after.intermediates.memory!, before.intermediates.memory!)).toBe(0);
+      expect(worst(after.stackedLogits, before.stackedLogits)).toBeGreaterThan(1e-4);
+    });
+    model.dispose();
+  });
+
+  it('must leave the encoder a level', () => {
+    const config = smallConfig('token-sigmoid');
+    config.transformer.fineLevels = 4;
+    expect(() => buildModel(config)).toThrow(/fewer fineLevels than the backbone's 4 levels but received 4/);
+  });
+});
+
 describe.each(['token-sigmoid', 'soft-token'] as const)('MdetrG with the %s head', (head) => {
   let model: MdetrG;
   beforeAll(() => {

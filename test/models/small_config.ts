@@ -22,6 +22,7 @@ export function smallConfig(head: 'token-sigmoid' | 'soft-token'): MdetrGConfig 
     alignDim: 16,
     slots: 24,
     head,
+    fineLevels: head === 'soft-token' ? 0 : 1,
     querySource: head === 'soft-token' ? 'learned' : 'text',
   };
   return config;

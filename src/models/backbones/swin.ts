@@ -6,7 +6,7 @@ import { Module } from '../module.js';
 import type { FeatureMaps, ForwardOptions } from './backbone.js';
 import { Backbone, checkPixels } from './backbone.js';
 import { growingRates } from './settings.js';
-import { applyNorm, PatchMerging, SWIN_INIT, SwinBlock } from './swin_block.js';
+import { applyNorm, PatchMerging, SwinBlock, swinInit } from './swin_block.js';
 import { type SwinConfig, swinLayout } from './swin_config.js';
 
 export type { SwinConfig } from './swin_config.js';
@@ -41,7 +41,7 @@ class SwinEmbeddings extends Module {
       };
       this.projection = this.child('patch_embeddings.projection', new Conv2d(half, embed_dim, 3, options));
     } else {
-      const options = { stride: patch_size, init: SWIN_INIT };
+      const options = { stride: patch_size, init: swinInit(config) };
       this.projection = this.child(
         'patch_embeddings.projection',
         new Conv2d(num_channels, embed_dim, patch_size, options),
@@ -52,7 +52,7 @@ class SwinEmbeddings extends Module {
       const side = Math.floor(config.image_size / patch_size);
       this.positions = this.parameter('position_embeddings', {
         shape: [1, side * side, embed_dim],
-        init: SWIN_INIT,
+        init: swinInit(config),
       });
     }
   }
@@ -121,7 +121,7 @@ class SwinStage extends Module {
       ),
     );
     const last = index === config.depths.length - 1;
-    this.downsample = last ? null : this.child('downsample', new PatchMerging(channels));
+    this.downsample = last ? null : this.child('downsample', new PatchMerging(config, channels));
   }
 }
 

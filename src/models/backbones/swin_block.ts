@@ -20,10 +20,20 @@ import type { SwinConfig } from './swin_config.js';
 
 /** First values of Swin's linear layers. */
 export const SWIN_INIT: InitSpec = { kind: 'truncatedNormal', std: 0.02 };
+
+/** The same with the width of the settings. */
+export function swinInit({ initializer_range }: SwinConfig): InitSpec {
+  return { kind: 'truncatedNormal', std: initializer_range };
+}
 const ZEROS: InitSpec = { kind: 'zeros' };
 
-export function swinLinear(inFeatures: number, outFeatures: number, bias = true): Linear {
-  return new Linear(inFeatures, outFeatures, { bias, init: SWIN_INIT, biasInit: ZEROS });
+export function swinLinear(
+  inFeatures: number,
+  outFeatures: number,
+  bias = true,
+  init: InitSpec = SWIN_INIT,
+): Linear {
+  return new Linear(inFeatures, outFeatures, { bias, init, biasInit: ZEROS });
 }
 
 /** Linear layer on rows `[rows, in]`. */
@@ -84,20 +94,21 @@ export class SwinBlock extends Module {
     const { channels, heads } = options;
     const { qkv_bias, window_size, layer_norm_eps } = config;
     const hidden = Math.trunc(config.mlp_ratio * channels);
+    const init = swinInit(config);
     const projection = (name: string) =>
-      this.child(`attention.self.${name}`, swinLinear(channels, channels, qkv_bias));
+      this.child(`attention.self.${name}`, swinLinear(channels, channels, qkv_bias, init));
     this.normBefore = this.child('layernorm_before', new LayerNorm(channels, layer_norm_eps));
     this.biasTable = this.parameter('attention.self.relative_position_bias_table', {
       shape: [(2 * window_size - 1) ** 2, heads],
-      init: SWIN_INIT,
+      init,
     });
     this.query = projection('query');
     this.key = projection('key');
     this.value = projection('value');
-    this.attentionOutput = this.child('attention.output.dense', swinLinear(channels, channels));
+    this.attentionOutput = this.child('attention.output.dense', swinLinear(channels, channels, true, init));
     this.normAfter = this.child('layernorm_after', new LayerNorm(channels, layer_norm_eps));
-    this.intermediate = this.child('intermediate.dense', swinLinear(channels, hidden));
-    this.output = this.child('output.dense', swinLinear(hidden, channels));
+    this.intermediate = this.child('intermediate.dense', swinLinear(channels, hidden, true, init));
+    this.output = this.child('output.dense', swinLinear(hidden, channels, true, init));
     this.activation = config.hidden_act === 'relu' ? relu : gelu;
   }
 
@@ -184,10 +195,10 @@ export class PatchMerging extends Module {
   private readonly norm: LayerNorm;
   private readonly reduction: Linear;
 
-  constructor(channels: number) {
+  constructor(config: SwinConfig, channels: number) {
     super();
     this.norm = this.child('norm', new LayerNorm(4 * channels));
-    this.reduction = this.child('reduction', swinLinear(4 * channels, 2 * channels, false));
+    this.reduction = this.child('reduction', swinLinear(4 * channels, 2 * channels, false, swinInit(config)));
   }
 
   /** @param x `[batch * height * width, C]` @returns `[batch * ceil(height / 2) * ceil(width / 2), 2 * C]` */

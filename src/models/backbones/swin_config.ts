@@ -25,6 +25,8 @@ export interface SwinConfig {
   hidden_act: 'gelu' | 'relu';
   /** Of the norms in blocks and the last norm; all others use 1e-5. */
   layer_norm_eps: number;
+  /** Standard deviation of fresh weights; narrow models that are not pretrained want more than the published 0.02. */
+  initializer_range: number;
   /** Largest probability of dropping a branch in training; it grows linearly with depth (default 0). */
   drop_path_rate: number;
   /** Stages whose maps a backbone gives: `stage1`, `stage2`, ... */
@@ -46,6 +48,7 @@ const DEFAULTS: SwinConfig = {
   use_absolute_embeddings: false,
   hidden_act: 'gelu',
   layer_norm_eps: 1e-5,
+  initializer_range: 0.02,
   drop_path_rate: 0,
   out_features: [],
   stem: 'patch',
@@ -79,7 +82,6 @@ const INERT_KEYS = new Set([
   'encoder_stride',
   'hidden_size',
   'id2label',
-  'initializer_range',
   'is_encoder_decoder',
   'label2id',
   'model_type',
@@ -125,6 +127,7 @@ function checkSwinConfig(config: SwinConfig, source: string): void {
   if (!['patch', 'conv'].includes(config.stem))
     refuse(source, `stem must be patch or conv, not ${config.stem}`);
   if (config.stem === 'conv' && config.patch_size !== 4) refuse(source, 'stem conv needs patch_size 4');
+  if (!(config.initializer_range > 0)) refuse(source, 'initializer_range must be a number above 0');
   if (!(config.mlp_ratio > 0)) refuse(source, 'mlp_ratio must be positive');
 }
 

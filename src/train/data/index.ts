@@ -46,22 +46,8 @@ export interface DatasetFormat {
 
 /** Data set formats. Their code is loaded when it is first used. */
 export const DATASETS: readonly DatasetFormat[] = [
-  {
-    name: 'scenes',
-    description: 'made overhead scenes with referring sentences',
-    splits: ['train', 'val', 'test'],
-    needsPath: false,
-    open: async ({ split, imageSize, length, seed, augment }) => {
-      const { SceneDataset } = await import('./scenes/index.js');
-      return new SceneDataset({
-        split: (split ?? 'train') as 'train' | 'val' | 'test',
-        length: length !== undefined && length > 0 ? length : split === 'train' ? 100_000 : 200,
-        ...(imageSize === undefined ? {} : { size: imageSize }),
-        ...(seed === undefined ? {} : { seed }),
-        ...(augment === undefined ? {} : { augment }),
-      });
-    },
-  },
+  scenesFormat('scenes', 'made overhead scenes with referring sentences'),
+  scenesFormat('scenes-hard', 'the same, with more sentences of place, size, number and relation', 'hard'),
   {
     name: 'neon',
     description: 'tree crowns in NEON airborne pictures, 0.1 m (got from the package deepforest)',
@@ -97,6 +83,27 @@ export const DATASETS: readonly DatasetFormat[] = [
     },
   },
 ];
+
+/** A row for made scenes; `sentences` says which forms of sentence are frequent. */
+function scenesFormat(name: string, description: string, sentences?: 'hard'): DatasetFormat {
+  return {
+    name,
+    description,
+    splits: ['train', 'val', 'test'],
+    needsPath: false,
+    open: async ({ split, imageSize, length, seed, augment }) => {
+      const { SceneDataset } = await import('./scenes/index.js');
+      return new SceneDataset({
+        split: (split ?? 'train') as 'train' | 'val' | 'test',
+        length: length !== undefined && length > 0 ? length : split === 'train' ? 100_000 : 200,
+        ...(imageSize === undefined ? {} : { size: imageSize }),
+        ...(seed === undefined ? {} : { seed }),
+        ...(augment === undefined ? {} : { augment }),
+        ...(sentences === undefined ? {} : { sentences }),
+      });
+    },
+  };
+}
 
 function pick({ strict, augment }: OpenDatasetOptions): { strict?: boolean; augment?: boolean } {
   return { ...(strict === undefined ? {} : { strict }), ...(augment === undefined ? {} : { augment }) };

@@ -3,7 +3,7 @@ import { UserError } from '../../../errors.js';
 import { Random } from '../../../random.js';
 import type { Dataset, Sample } from '../types.js';
 import { augment } from './augment.js';
-import { captionScene, type FormName } from './captions/index.js';
+import { captionScene, type FormName, type Sentences } from './captions/index.js';
 import { generateScene, type SceneOptions } from './generate.js';
 import { KIND_NAMES } from './kinds/index.js';
 import type { Caption, Scene } from './types.js';
@@ -27,6 +27,8 @@ export interface SceneDatasetOptions extends Omit<SceneOptions, 'roles' | 'clear
   augment?: boolean;
   /** Restricts sentences to one form, where the scene offers it. */
   form?: FormName;
+  /** How often each form of sentence occurs; default: by the difficulty of the scenes. */
+  sentences?: Sentences;
 }
 
 /** Made scenes as samples. Without `random` a sample depends on nothing but its index and the options. */
@@ -66,8 +68,9 @@ export class SceneDataset implements Dataset {
     let scene = this.scene(index);
     if (random && this.options.augment !== false) scene = augment(scene, random);
     const draw = random ?? new Random(scene.seed ^ 0x5ca1ab1e);
-    const { form } = this.options;
-    const caption = (form && captionScene(scene, draw, form)) ?? captionScene(scene, draw);
+    const { form, sentences } = this.options;
+    const caption =
+      (form && captionScene(scene, draw, form)) ?? captionScene(scene, draw, undefined, sentences);
     return toSample(scene, caption, `${this.name}/${scene.seed}`);
   }
 }

@@ -21,6 +21,15 @@ const wordsOf = (text: string, [begin, end]: readonly [number, number]): string 
   [...text].slice(begin, end).join('');
 
 describe('captionScene', () => {
+  it('asks for place, size, number and relation more often when sentences are to be hard', () => {
+    const share = (sentences: 'standard' | 'hard') => {
+      const forms = scenes.map((scene, i) => captionScene(scene, new Random(i), undefined, sentences)!.form);
+      const wanted = ['relation', 'place extreme', 'size extreme', 'counted', 'size', 'landmark', 'nearest'];
+      return forms.filter((form) => wanted.includes(form)).length / forms.length;
+    };
+    expect(share('hard')).toBeGreaterThan(1.3 * share('standard'));
+  });
+
   it('has at least a dozen forms, and each can be made often', () => {
     expect(FORM_NAMES.length).toBeGreaterThanOrEqual(12);
     for (const form of FORM_NAMES) {
