@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { detach } from '../ops/index.js';
+import { moveBoxes } from './boxes.js';
 import type { LevelMemory, TextSequence } from './deformable_encoder.js';
 import { keyPaddingBias, MultiheadAttention } from './layers/attention.js';
 import { LayerNorm, MLP } from './layers/basic.js';
 import { FeedForward } from './layers/feed_forward.js';
 import { MSDeformAttn } from './layers/ms_deform_attn.js';
-import { inverseSigmoid, sineCoordinates } from './layers/position.js';
+import { sineCoordinates } from './layers/position.js';
 import { Module } from './module.js';
 
 export interface DecoderLayerConfig {
@@ -125,7 +126,7 @@ export class DeformableDecoder extends Module {
     return this.layers.map((layer, i) => {
       const position = this.refPointHead.forward(sineCoordinates(boxes, this.dModel / 2));
       x = layer.forward(x, position, this.levelReferences(boxes, image), image, text, queryBias);
-      const refined = tf.sigmoid(tf.add(this.bboxEmbed[i]!.forward(x), inverseSigmoid(boxes))) as tf.Tensor3D;
+      const refined = moveBoxes(boxes, this.bboxEmbed[i]!.forward(x)) as tf.Tensor3D;
       boxes = detach(refined);
       return { hidden: x as tf.Tensor3D, boxes: refined };
     });

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { detach, noGrad } from '../ops/index.js';
+import { moveBoxes } from './boxes.js';
 import type { LevelSequence, TextSequence } from './deformable_encoder.js';
 import { tokenCentres } from './deformable_encoder.js';
 import { TokenSigmoidHead } from './heads.js';
 import { MASKED } from './layers/attention.js';
 import { LayerNorm, Linear, MLP } from './layers/basic.js';
-import { inverseSigmoid } from './layers/position.js';
 import { Module } from './module.js';
 
 /** Side of the box that stands at each token of the finest level; twice as large on each coarser one. */
@@ -57,8 +57,7 @@ export class TextQuerySelection extends Module {
   ): { proposals: Proposals; references: tf.Tensor3D } {
     const hidden = this.norm.forward(this.output.forward(memory));
     const logits = this.head.forward(hidden, text.tokens);
-    const anchors = inverseSigmoid(tokenAnchors(image));
-    const boxes = tf.sigmoid(tf.add(this.bbox.forward(hidden), anchors)) as tf.Tensor3D;
+    const boxes = moveBoxes(tokenAnchors(image), this.bbox.forward(hidden)) as tf.Tensor3D;
     const chosen = noGrad(() => tf.tidy(() => this.best(logits, image, wordMask)));
     const references = noGrad(() => tf.tidy(() => tf.gather(detach(boxes), chosen, 1, 1))) as tf.Tensor3D;
     return { proposals: { logits, boxes, hidden: hidden as tf.Tensor3D }, references };

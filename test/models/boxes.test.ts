@@ -5,6 +5,7 @@ import { ready } from '../../src/engine/index.js';
 import {
   cxcywhToXyxy,
   elementwiseGiou,
+  moveBoxes,
   pairwiseGiou,
   pairwiseIou,
   xyxyToCxcywh,
@@ -125,5 +126,31 @@ describe.each(['cpu', 'auto'] as const)('boxes on engine %s', (engine) => {
       expect(da!.shape).toEqual([1, 4]);
       expect(db!.shape).toEqual([2, 4]);
     });
+  });
+});
+
+describe('moveBoxes', () => {
+  it('shifts by the size of the box and grows by factors, the same anywhere in the picture', () => {
+    const boxes = tf.tensor2d([
+      [0.5, 0.5, 0.2, 0.4],
+      [0.9, 0.1, 0.02, 0.04],
+    ]);
+    const by = tf.tensor2d([
+      [0.5, -0.25, Math.log(2), Math.log(0.5)],
+      [0.5, -0.25, Math.log(2), Math.log(0.5)],
+    ]);
+    const moved = moveBoxes(boxes, by).arraySync() as number[][];
+    [0.6, 0.4, 0.4, 0.2].forEach((x, i) => {
+      expect(moved[0]![i]).toBeCloseTo(x, 6);
+    });
+    [0.91, 0.09, 0.04, 0.02].forEach((x, i) => {
+      expect(moved[1]![i]).toBeCloseTo(x, 6);
+    });
+    expect(moveBoxes(boxes, tf.zeros([2, 4])).arraySync()).toEqual(boxes.arraySync());
+  });
+
+  it('stays finite for any guess', () => {
+    const moved = moveBoxes(tf.tensor2d([[0.5, 0.5, 0.2, 0.2]]), tf.tensor2d([[0, 0, 1000, -1000]]));
+    expect(moved.dataSync().every(Number.isFinite)).toBe(true);
   });
 });
