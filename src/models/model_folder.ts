@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EXIT_CODES, UserError } from '../errors.js';
@@ -41,12 +42,16 @@ export type LoadedModel = LoadedTextDetector | LoadedClassDetector;
 /** Weights in a model folder. */
 export const WEIGHTS_FILE = 'model.safetensors';
 
+/** Weights averaged over the last steps; a training checkpoint has them beside its own and is better with them. */
+const AVERAGES_FILE = 'ema.safetensors';
+
 /** Files of a model folder. */
 const FILES = { config: 'config.json', tokenizer: 'tokenizer.json', weights: WEIGHTS_FILE } as const;
 
 /**
  * Reads a model folder: `config.json`, `model.safetensors` and, for a detector that answers sentences, `tokenizer.json`.
- * Hugging Face's folders of Deformable DETR are read too, and checkpoints (`.pth`) of its original repository.
+ * Hugging Face's folders of Deformable DETR are read too, and checkpoints (`.pth`) of its original repository. Of a
+ * checkpoint of a training run the averaged weights are taken.
  * @param folder or a checkpoint
  * @param adapt changes the configuration before the model is built, in ways that its weights can follow
  * @throws UserError (exit code `checkpoint`) naming the file, and the tensor where one is wrong; nothing stays half loaded
@@ -86,18 +91,23 @@ async function loadText(folder: string, config: MdetrGConfig): Promise<LoadedTex
   const tokenizerJson = await readText(folder, FILES.tokenizer);
   const tokenizer = await Tokenizer.fromFile(join(folder, FILES.tokenizer));
   checkVocabulary(tokenizer, config, folder);
-  const source = join(folder, FILES.weights);
+  const source = weightsOf(folder);
   const tensors = await readSafetensors(source);
   const model = filled(buildModel(config), (fresh) => loadStateDict(fresh, tensors, { source }));
   return { answers: 'text', model, config, tokenizer, tokenizerJson };
 }
 
 async function loadClasses(folder: string, config: DeformableDetrConfig): Promise<LoadedClassDetector> {
-  const source = join(folder, FILES.weights);
+  const source = weightsOf(folder);
   const tensors = await readSafetensors(source);
   const { name } = config.backbone;
   const model = filled(buildModel(config), (fresh) => loadDetrWeights(fresh, tensors, name, source));
   return { answers: 'classes', model, config };
+}
+
+function weightsOf(folder: string): string {
+  const averages = join(folder, AVERAGES_FILE);
+  return existsSync(averages) ? averages : join(folder, FILES.weights);
 }
 
 /** `model` once `fill` has gone well; freed if not. */

@@ -3,9 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs';
 import { ready } from '../../../src/engine/index.js';
 import { type ModelConfig, preset } from '../../../src/models/config.js';
 import { loadModelFolder } from '../../../src/models/model_folder.js';
+import { writeSafetensors } from '../../../src/models/weights/safetensors.js';
+import { saveStateDict } from '../../../src/models/weights/state_dict.js';
 import { Random } from '../../../src/random.js';
 import { mergeConfig } from '../../../src/train/config/check.js';
 import type { RunConfig } from '../../../src/train/config/schema.js';
@@ -82,6 +85,25 @@ describe('buildGroundingTask', () => {
 });
 
 describe('loadModelFolder', () => {
+  it('takes the averaged weights of a checkpoint', async () => {
+    const first = async () => {
+      const { model } = await loadModelFolder(folder);
+      const value = model.parameters().get('query_embed')!.dataSync()[0]!;
+      model.dispose();
+      return value;
+    };
+    const own = await first();
+    const { model } = await loadModelFolder(folder);
+    const embedding = model.parameters().get('query_embed')!;
+    embedding.assign(tf.add(embedding, 1));
+    const averages = join(folder, 'ema.safetensors');
+    writeSafetensors(averages, saveStateDict(model));
+    model.dispose();
+    expect(await first()).toBeCloseTo(own + 1, 5);
+    rmSync(averages);
+    expect(await first()).toBe(own);
+  });
+
   it('names file and key of a configuration that cannot be', async () => {
     const path = join(folder, 'config.json');
     const whole = readFileSync(path, 'utf8');
