@@ -88,13 +88,13 @@ describe('loadModelFolder', () => {
   it('takes the averaged weights of a checkpoint', async () => {
     const first = async () => {
       const { model } = await loadModelFolder(folder);
-      const value = model.parameters().get('query_embed')!.dataSync()[0]!;
+      const value = model.trainableParameters().get('query_embed')!.dataSync()[0]!;
       model.dispose();
       return value;
     };
     const own = await first();
     const { model } = await loadModelFolder(folder);
-    const embedding = model.parameters().get('query_embed')!;
+    const embedding = model.trainableParameters().get('query_embed')!;
     embedding.assign(tf.add(embedding, 1));
     const averages = join(folder, 'ema.safetensors');
     writeSafetensors(averages, saveStateDict(model));
