@@ -40,6 +40,11 @@ export function pairwiseGiou(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
   return overlap(tf.expandDims(a, -2), tf.expandDims(b, -3), true);
 }
 
+/** IoU of corresponding boxes. @param a `[..., 4]` xyxy @param b `[..., 4]` xyxy @returns `[...]` */
+export function elementwiseIou(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
+  return overlap(a, b, false);
+}
+
 /** Generalised IoU of corresponding boxes. @param a `[..., 4]` xyxy @param b `[..., 4]` xyxy @returns `[...]` */
 export function elementwiseGiou(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
   return overlap(a, b, true);

@@ -60,7 +60,8 @@ export class DeformableDecoderLayer extends Module {
     queryBias: tf.Tensor | null,
   ): tf.Tensor {
     const self = tf.add(x, position);
-    let y = this.norm2.forward(tf.add(x, this.selfAttn.forward(self, self, x, queryBias)));
+    // Places are part of what queries tell each other: the leftmost one is known by where the others are.
+    let y = this.norm2.forward(tf.add(x, this.selfAttn.forward(self, self, self, queryBias)));
     const words = text.tokens;
     const read = this.textAttn.forward(tf.add(y, position), words, words, keyPaddingBias(text.mask));
     y = this.normText.forward(tf.add(y, read));

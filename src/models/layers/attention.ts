@@ -57,6 +57,9 @@ export class MultiheadAttention extends Module {
         tf.slice(this.inWeight, [first * c, 0], [count * c, c]) as tf.Tensor2D,
         tf.slice(this.inBias, [first * c], [count * c]) as tf.Tensor1D,
       );
+    if (query === key && key === value) {
+      return tf.split(part(query, 0, 3), 3, -1) as [tf.Tensor, tf.Tensor, tf.Tensor];
+    }
     if (query === key) {
       const [q, k] = tf.split(part(query, 0, 2), 2, -1) as [tf.Tensor, tf.Tensor];
       return [q, k, part(value, 2, 1)];

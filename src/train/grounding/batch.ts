@@ -25,6 +25,8 @@ export interface RowTargets {
 export interface GroundingTargets {
   /** The objects the sentence refers to. */
   referred: PaddedTargets;
+  /** Every object, named or not: `[batch, objects, 4]`, (cx, cy, w, h), and 1 = real. */
+  objects: { boxes: tf.Tensor3D; mask: tf.Tensor2D };
   dense: RowTargets;
   denoising: (RowTargets & { queries: DenoisingQueries }) | null;
   /** Words that are true of objects whatever the sentence says; null where no object has any. */
@@ -65,6 +67,7 @@ export function buildTargets(
   );
   return {
     referred: referredTargets(items, tokens),
+    objects: allObjects(items, slots),
     dense: rowTargets(items, tokens, assigned[0]!.length, (i, r) => assigned[i]![r]!),
     labels: labelTargets(
       items.map(({ objects }) => objects),
@@ -80,7 +83,7 @@ export function buildTargets(
 
 /** Frees the tensors of `buildTargets`. */
 export function disposeTargets(targets: GroundingTargets): void {
-  tf.dispose([targets.referred, targets.dense] as unknown as tf.TensorContainer);
+  tf.dispose([targets.referred, targets.objects, targets.dense] as unknown as tf.TensorContainer);
   if (targets.labels) tf.dispose(targets.labels as unknown as tf.TensorContainer);
   if (targets.denoising) tf.dispose(targets.denoising as unknown as tf.TensorContainer);
 }
@@ -130,6 +133,19 @@ function referredTargets(items: Item[], tokens: number): PaddedTargets {
     boxes: tf.tensor3d(boxes, [items.length, count, 4]),
     mask: tf.tensor2d(mask, [items.length, count]),
     positiveMap: tf.tensor3d(positive, [items.length, count, tokens]),
+  };
+}
+
+function allObjects(items: Item[], slots: number): GroundingTargets['objects'] {
+  const boxes = new Float32Array(items.length * slots * 4);
+  const mask = new Float32Array(items.length * slots);
+  items.forEach((item, i) => {
+    boxes.set(item.boxes, i * slots * 4);
+    mask.fill(1, i * slots, i * slots + item.boxes.length / 4);
+  });
+  return {
+    boxes: tf.tensor3d(boxes, [items.length, slots, 4]),
+    mask: tf.tensor2d(mask, [items.length, slots]),
   };
 }
 

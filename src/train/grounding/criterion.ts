@@ -3,10 +3,11 @@ import * as tf from '@tensorflow/tfjs';
 import type { MdetrGOutput } from '../../models/mdetr_g.js';
 import type { PaddedTargets } from '../../models/types.js';
 import { noGrad } from '../../ops/index.js';
-import { boxLosses, type MatcherOptions, match, sigmoidFocal } from '../losses/index.js';
+import { boxLosses, type MatcherOptions, match, qualityFocal, sigmoidFocal } from '../losses/index.js';
 import type { TaskLoss } from '../task.js';
 import { EMPTY_BOX, type GroundingTargets, type RowTargets } from './batch.js';
 import type { LabelTargets } from './label_targets.js';
+import { tokenQualities, withNearest } from './query_targets.js';
 
 export interface TokenSigmoidWeights {
   /** Focal loss on tokens. */
@@ -95,7 +96,10 @@ function matchedRows(output: MdetrGOutput, targets: GroundingTargets, weight: nu
   const own = (x: tf.Tensor4D) => (extra ? tf.slice(x, [0, 0, 0, 0], [-1, -1, queries, -1]) : x);
   const logits = own(output.stackedLogits);
   const boxes = own(output.stackedBoxes);
-  const assigned = noGrad(() => assignQueries(logits, boxes, targets.referred));
+  const assigned = noGrad(() => {
+    const matched = assignQueries(logits, boxes, targets.referred);
+    return { ...matched, ...withNearest(matched, boxes, targets.objects) };
+  });
   const n = batch * layers * queries;
   return {
     name: 'query',
@@ -187,8 +191,10 @@ function focalElements(groups: Rows[], wordMask: tf.Tensor2D): tf.Tensor1D {
     return tf.mul(tf.concat(perGroup, 0), tf.expandDims(tf.concat(groups.map((g) => g.targets.rowMask)), 1));
   });
   const logits = tf.concat(groups.map((group) => group.logits));
-  const labels = tf.concat(groups.map((group) => group.targets.tokens));
-  const elements = sigmoidFocal(logits, labels);
+  const qualities = noGrad(() =>
+    tf.concat(groups.map(({ boxes, targets }) => tokenQualities(boxes, targets))),
+  );
+  const elements = qualityFocal(logits, qualities);
   return tf.sum(tf.mul(elements, words).reshape([-1, tokens]), 1) as tf.Tensor1D;
 }
 

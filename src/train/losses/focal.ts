@@ -40,6 +40,33 @@ export function sigmoidFocal(
   return op(logits);
 }
 
+/**
+ * Focal loss whose positives are qualities in (0, 1]: `alpha_t |t - p|^2 * cross-entropy`, 0 where the probability is the
+ * quality. With targets of 0 and 1 it is {@link sigmoidFocal} with gamma 2.
+ *
+ * Source: quality focal loss, Li et al. 2020 (Generalized Focal Loss), with focal loss's alpha.
+ * @param logits `[...]` @param targets the same shape, constants @returns `[...]`, unreduced
+ */
+export function qualityFocal(logits: tf.Tensor, targets: tf.Tensor, alpha = FOCAL_DEFAULTS.alpha): tf.Tensor {
+  const op = tf.customGrad((...args) => {
+    const [x, save] = args as [tf.Tensor, tf.GradSaveFunc];
+    const p = tf.sigmoid(x);
+    const crossEntropy = tf.sub(tf.softplus(x), tf.mul(x, targets));
+    const miss = tf.sub(p, targets);
+    const positive = tf.cast(tf.greater(targets, 0), 'float32');
+    const weight = tf.add(1 - alpha, tf.mul(2 * alpha - 1, positive));
+    save([p, crossEntropy, miss, weight]);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
+      const [q, ce, m, w] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+      // d/dx [m^2 ce] with m' = p (1 - p) and ce' = m.
+      const slope = tf.add(tf.square(m), tf.mul(tf.mul(2, ce), tf.mul(q, tf.sub(1, q))));
+      return tf.mul(tf.mul(dy, w), tf.mul(m, slope));
+    };
+    return { value: tf.mul(weight, tf.mul(tf.square(miss), crossEntropy)), gradFunc };
+  });
+  return op(logits);
+}
+
 /** d/dx [ce f] with ce' = p - t and f' = gamma (1 - p_t)^(gamma - 1) p (1 - p) (1 - 2 t). */
 function focalGrad(dy: tf.Tensor, saved: tf.Tensor[], gamma: number): tf.Tensor {
   const [p, targets, crossEntropy, sign, miss, factor, weight] = saved as tf.Tensor[];

@@ -9,7 +9,7 @@ export type { CriterionOptions, CriterionResult, LossName } from './criterion.js
 export { SetCriterion } from './criterion.js';
 export { diceLoss } from './dice.js';
 export type { FocalOptions } from './focal.js';
-export { FOCAL_DEFAULTS, sigmoidFocal } from './focal.js';
+export { FOCAL_DEFAULTS, qualityFocal, sigmoidFocal } from './focal.js';
 export { logSumExp } from './log_sum_exp.js';
 export type { ClassCostName, MatcherOptions, Matching } from './matcher.js';
 export { describeMatching, match, matchingCosts } from './matcher.js';

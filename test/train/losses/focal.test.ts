@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { ready } from '../../../src/engine/index.js';
 import { Random } from '../../../src/random.js';
-import { diceLoss, logSumExp, sigmoidFocal } from '../../../src/train/losses/index.js';
+import { diceLoss, logSumExp, qualityFocal, sigmoidFocal } from '../../../src/train/losses/index.js';
 import { uniform, values } from './helpers.js';
 
 beforeAll(async () => {
@@ -55,6 +55,49 @@ describe('sigmoidFocal', () => {
 
   it('shows NaN', () => {
     expect(values(sigmoidFocal(tf.tensor1d([Number.NaN]), tf.tensor1d([0])))[0]).toBeNaN();
+  });
+});
+
+describe('qualityFocal', () => {
+  let logits: tf.Tensor1D;
+  beforeAll(() => {
+    logits = tf.tensor1d([-8, -1.5, -0.1, 0, 0.3, 2, 7]);
+  });
+
+  it('is the focal loss where qualities are 0 or 1', () => {
+    for (const target of [0, 1]) {
+      const targets = tf.fill([7], target);
+      const other = values(sigmoidFocal(logits, targets));
+      values(qualityFocal(logits, targets)).forEach((value, i) => {
+        expect(value).toBeCloseTo(other[i]!, 6);
+      });
+    }
+  });
+
+  it('is least, and flat, where the probability is the quality', () => {
+    const at = tf.tensor1d([Math.log(0.7 / 0.3)]);
+    const op = (x: tf.Tensor) => tf.sum(qualityFocal(x, tf.tensor1d([0.7])));
+    expect(values(op(at))[0]).toBeCloseTo(0, 10);
+    expect(values(tf.grad(op)(at))[0]).toBeCloseTo(0, 6);
+    expect(values(op(tf.add(at, 1)))[0]).toBeGreaterThan(1e-3);
+    expect(values(op(tf.sub(at, 1)))[0]).toBeGreaterThan(1e-3);
+  });
+
+  it('has the gradient of its definition', () => {
+    const definition = (x: number, t: number) => {
+      const p = 1 / (1 + Math.exp(-x));
+      const crossEntropy = Math.log1p(Math.exp(x)) - x * t;
+      return (t > 0 ? 0.25 : 0.75) * (t - p) ** 2 * crossEntropy;
+    };
+    for (const target of [0, 0.3, 0.8, 1]) {
+      const op = (x: tf.Tensor) => tf.sum(qualityFocal(x, tf.fill([7], target)));
+      const h = 1e-5;
+      const points = values(logits);
+      values(tf.grad(op)(logits)).forEach((value, i) => {
+        const slope = (definition(points[i]! + h, target) - definition(points[i]! - h, target)) / (2 * h);
+        expect(value).toBeCloseTo(slope, 4);
+      });
+    }
   });
 });
 

@@ -219,52 +219,52 @@ export interface FormSpec {
 
 /** Every form of sentence. The keys are what samples and reports call them. */
 export const FORMS = {
-  kind: { build: kind, weight: { standard: 13, hard: 8, easy: 20 }, example: 'the ships' },
-  'colour+kind': { build: colourKind, weight: { standard: 17, hard: 10, easy: 35 }, example: 'the red ship' },
-  colour: { build: colour, weight: { standard: 7, hard: 5, easy: 10 }, example: 'everything red' },
-  counted: { build: counted, weight: { standard: 5, hard: 9, easy: 0 }, example: 'the three white planes' },
-  all: { build: all, weight: { standard: 6, hard: 5, easy: 10 }, example: 'all red cars' },
+  kind: { build: kind, weight: { standard: 13, hard: 4, easy: 20 }, example: 'the ships' },
+  'colour+kind': { build: colourKind, weight: { standard: 17, hard: 5, easy: 35 }, example: 'the red ship' },
+  colour: { build: colour, weight: { standard: 7, hard: 3, easy: 10 }, example: 'everything red' },
+  counted: { build: counted, weight: { standard: 5, hard: 5, easy: 0 }, example: 'the three white planes' },
+  all: { build: all, weight: { standard: 6, hard: 3, easy: 10 }, example: 'all red cars' },
   'two phrases': {
     build: twoPhrases,
-    weight: { standard: 9, hard: 9, easy: 15 },
+    weight: { standard: 9, hard: 5, easy: 15 },
     example: 'the red cars and the white plane',
   },
-  synonym: { build: synonym, weight: { standard: 6, hard: 6, easy: 0 }, example: 'the white vessel' },
-  group: { build: group, weight: { standard: 2, hard: 2, easy: 0 }, example: 'the red vehicles' },
-  size: { build: placed.size, weight: { standard: 5, hard: 7, easy: 0 }, example: 'the small ships' },
+  synonym: { build: synonym, weight: { standard: 6, hard: 3, easy: 0 }, example: 'the white vessel' },
+  group: { build: group, weight: { standard: 2, hard: 1, easy: 0 }, example: 'the red vehicles' },
+  size: { build: placed.size, weight: { standard: 5, hard: 9, easy: 0 }, example: 'the small ships' },
   'size extreme': {
     build: placed.sizeSuperlative,
-    weight: { standard: 5, hard: 9, easy: 0 },
+    weight: { standard: 5, hard: 8, easy: 0 },
     example: 'the largest tank',
   },
   'place extreme': {
     build: placed.placeSuperlative,
-    weight: { standard: 6, hard: 12, easy: 0 },
+    weight: { standard: 6, hard: 24, easy: 0 },
     example: 'the leftmost car',
   },
   relation: {
     build: placed.relation,
-    weight: { standard: 6, hard: 12, easy: 0 },
+    weight: { standard: 6, hard: 22, easy: 0 },
     example: 'the red ship left of the blue tank',
   },
   nearest: {
     build: placed.nearestTo,
-    weight: { standard: 2, hard: 4, easy: 0 },
+    weight: { standard: 2, hard: 9, easy: 0 },
     example: 'the car nearest to the white plane',
   },
   landmark: {
     build: placed.landmark,
-    weight: { standard: 9, hard: 10, easy: 0 },
+    weight: { standard: 9, hard: 13, easy: 0 },
     example: 'the two red boats left of the pier',
   },
   except: {
     build: except,
-    weight: { standard: 3, hard: 6, easy: 0 },
+    weight: { standard: 3, hard: 4, easy: 0 },
     example: 'every ship except the red one',
   },
   absent: {
     build: absent,
-    weight: { standard: 10, hard: 9, easy: 10 },
+    weight: { standard: 10, hard: 6, easy: 10 },
     example: 'the green helicopter (there is none)',
   },
 } satisfies Record<string, FormSpec>;
