@@ -87,12 +87,14 @@ export interface DecoderLayerOutput {
 
 /**
  * Decoder whose boxes are refined layer by layer (references detached between layers, as in Deformable DETR).
- * Parameters `layers.N.*`, `bbox_embed.N.layers.*`, `ref_point_head.layers.*`.
+ * Parameters `layers.N.*`, `bbox_embed.N.layers.*`, `ref_point_head.layers.*`, and `place_gain`, learned from 0: how much of its
+ * place a query starts with.
  */
 export class DeformableDecoder extends Module {
   readonly layers: DeformableDecoderLayer[];
   private readonly bboxEmbed: MLP[];
   private readonly refPointHead: MLP;
+  private readonly placeGain: tf.Variable;
   private readonly dModel: number;
 
   constructor(config: DecoderLayerConfig & { layers: number }) {
@@ -107,6 +109,7 @@ export class DeformableDecoder extends Module {
       'bbox_embed',
       Array.from({ length: layers }, () => new MLP(dModel, dModel, 4, 3, { bias: [0, 0, 0, 0] })),
     );
+    this.placeGain = this.parameter('place_gain', { shape: [dModel], init: { kind: 'zeros' } });
     this.refPointHead = this.child('ref_point_head', new MLP(2 * dModel, dModel, dModel, 2));
   }
 
@@ -126,6 +129,7 @@ export class DeformableDecoder extends Module {
     let boxes = references;
     return this.layers.map((layer, i) => {
       const position = this.refPointHead.forward(sineCoordinates(boxes, this.dModel / 2));
+      if (i === 0) x = tf.add(x, tf.mul(position, this.placeGain));
       x = layer.forward(x, position, this.levelReferences(boxes, image), image, text, queryBias);
       const refined = moveBoxes(boxes, this.bboxEmbed[i]!.forward(x)) as tf.Tensor3D;
       boxes = detach(refined);

@@ -108,9 +108,15 @@ export class DeformableEncoderLayer extends Module {
   }
 }
 
-/** A stack of encoder layers; parameters `layers.N.*`. */
+/**
+ * A stack of encoder layers; parameters `layers.N.*`, `place_gain`.
+ *
+ * Tokens start with `place_gain` times their positions in them, so that what is passed on can say where it was seen. The gain
+ * is learned from 0.
+ */
 export class DeformableEncoder extends Module {
   readonly layers: DeformableEncoderLayer[];
+  private readonly placeGain: tf.Variable;
 
   constructor(config: EncoderLayerConfig & { layers: number }) {
     super();
@@ -118,12 +124,14 @@ export class DeformableEncoder extends Module {
       'layers',
       Array.from({ length: config.layers }, () => new DeformableEncoderLayer(config)),
     );
+    this.placeGain = this.parameter('place_gain', { shape: [config.dModel], init: { kind: 'zeros' } });
   }
 
   /** @returns memory `[batch, S, C]` and text `[batch, tokens, C]` after the last layer */
   forward(image: LevelSequence, text: TextSequence): { image: tf.Tensor3D; text: tf.Tensor3D } {
     const reference = encoderReferencePoints(image);
-    let state = { image: image.tokens, text: text.tokens };
+    const placed = tf.add(image.tokens, tf.mul(image.position, this.placeGain)) as tf.Tensor3D;
+    let state = { image: placed, text: text.tokens };
     for (const layer of this.layers) {
       state = layer.forward({ ...image, tokens: state.image }, { ...text, tokens: state.text }, reference);
     }
