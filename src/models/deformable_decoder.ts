@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { detach } from '../ops/index.js';
 import { moveBoxes } from './boxes.js';
-import type { LevelMemory, TextSequence } from './deformable_encoder.js';
+import { type LevelMemory, PLACE_GAIN, type TextSequence } from './deformable_encoder.js';
 import { keyPaddingBias, MultiheadAttention } from './layers/attention.js';
 import { LayerNorm, MLP } from './layers/basic.js';
 import { FeedForward } from './layers/feed_forward.js';
@@ -87,7 +87,7 @@ export interface DecoderLayerOutput {
 
 /**
  * Decoder whose boxes are refined layer by layer (references detached between layers, as in Deformable DETR).
- * Parameters `layers.N.*`, `bbox_embed.N.layers.*`, `ref_point_head.layers.*`, and `place_gain`, learned from 0: how much of its
+ * Parameters `layers.N.*`, `bbox_embed.N.layers.*`, `ref_point_head.layers.*`, and `place_gain`, learned: how much of its
  * place a query starts with.
  */
 export class DeformableDecoder extends Module {
@@ -109,7 +109,10 @@ export class DeformableDecoder extends Module {
       'bbox_embed',
       Array.from({ length: layers }, () => new MLP(dModel, dModel, 4, 3, { bias: [0, 0, 0, 0] })),
     );
-    this.placeGain = this.parameter('place_gain', { shape: [dModel], init: { kind: 'zeros' } });
+    this.placeGain = this.parameter('place_gain', {
+      shape: [dModel],
+      init: { kind: 'constant', value: PLACE_GAIN },
+    });
     this.refPointHead = this.child('ref_point_head', new MLP(2 * dModel, dModel, dModel, 2));
   }
 

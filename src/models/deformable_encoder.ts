@@ -31,6 +31,9 @@ export interface TextSequence {
   mask: tf.Tensor2D;
 }
 
+/** How much of its place a token or query starts with. */
+export const PLACE_GAIN = 0.5;
+
 export interface EncoderLayerConfig {
   dModel: number;
   heads: number;
@@ -112,7 +115,7 @@ export class DeformableEncoderLayer extends Module {
  * A stack of encoder layers; parameters `layers.N.*`, `place_gain`.
  *
  * Tokens start with `place_gain` times their positions in them, so that what is passed on can say where it was seen. The gain
- * is learned from 0.
+ * is learned from one half; from 0 it stays there, and places are not learned.
  */
 export class DeformableEncoder extends Module {
   readonly layers: DeformableEncoderLayer[];
@@ -124,7 +127,10 @@ export class DeformableEncoder extends Module {
       'layers',
       Array.from({ length: config.layers }, () => new DeformableEncoderLayer(config)),
     );
-    this.placeGain = this.parameter('place_gain', { shape: [config.dModel], init: { kind: 'zeros' } });
+    this.placeGain = this.parameter('place_gain', {
+      shape: [config.dModel],
+      init: { kind: 'constant', value: PLACE_GAIN },
+    });
   }
 
   /** @returns memory `[batch, S, C]` and text `[batch, tokens, C]` after the last layer */
