@@ -90,7 +90,7 @@ describe('detect', () => {
     await model.detect(large, 'ships', { tile: 160, overlap: 32 });
     expect(tf.memory().numTensors).toBe(after);
     // Tables of attention windows are kept, one set a picture size.
-    expect(after - before).toBeLessThan(60);
+    expect(after - before).toBeLessThan(100);
   });
 });
 
