@@ -71,6 +71,11 @@ const PUBLISHED: Readonly<Record<string, Published>> = {
   swin_v2_b: { backbone: 'swin-v2-base', map: (i) => `c${i + 2}` },
 };
 
+/** Whether the library has the backbone that a reference calls so. */
+export function isPublished(model: unknown): boolean {
+  return typeof model === 'string' && Object.hasOwn(PUBLISHED, model);
+}
+
 /** How many values of a map are stored. */
 const SAMPLES = 512;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { runFamily, runPublished } from './backbones.js';
+import { isPublished, runFamily, runPublished } from './backbones.js';
 import { runCoco } from './coco_eval.js';
 import type { CaseContext } from './context.js';
 import { runDetector } from './deformable_detr.js';
@@ -65,7 +65,10 @@ export const KNOWN_AREAS = Object.keys(KINDS);
 
 /** Where the manifest names no kind, what the case holds tells it. First row that fits. */
 const SIGNS: readonly [kind: string, fits: (entry: ParityCase, tensors: string[]) => boolean][] = [
-  ['published', (entry) => 'shapes' in entry && entry.weights === 'formula'],
+  [
+    'published',
+    (entry) => 'shapes' in entry && entry.weights === 'formula' && isPublished(entry.config.model),
+  ],
   ['detector', ({ config }) => 'train_backbone' in config],
   ['optim', ({ config }) => 'groups' in config && 'steps' in config],
   [

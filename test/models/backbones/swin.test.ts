@@ -299,6 +299,9 @@ describe('names of published Swins', () => {
     const tiny = new Map(
       [...saveStateDict(buildBackbone('swin-tiny'))].map(([name, { shape }]) => [name, shape]),
     );
-    expect(inferBackbone(tiny)).toEqual({ name: 'swin-tiny', config: {} });
+    expect(inferBackbone(tiny)).toEqual({
+      name: 'swin-tiny',
+      config: { out_features: ['stage2', 'stage3', 'stage4'] },
+    });
   });
 });

@@ -59,6 +59,16 @@ async function train(head: HeadKind, compiled: boolean) {
   return { results, traces, tensors, parameters, averages };
 }
 
+/**
+ * Values that have a gradient at all. Scores are the same whatever is added to all keys, so biases of keys only move by
+ * rounding, which AdamW makes as large as any step.
+ */
+function learned(name: string, values: readonly number[]): readonly number[] {
+  if (name.endsWith('key.bias')) return [];
+  const third = values.length / 3;
+  return name.endsWith('in_proj_bias') ? values.filter((_, i) => Math.floor(i / third) !== 1) : values;
+}
+
 /** Largest difference relative to the largest value. */
 function furthest(a: readonly number[], b: readonly number[]): number {
   const size = Math.max(1e-3, ...b.map(Math.abs));
@@ -83,7 +93,8 @@ describe.each<HeadKind>(['token-sigmoid', 'soft-token'])('training steps of the 
       compiled[what].forEach(([name, values], i) => {
         const [otherName, others] = eager[what][i]!;
         expect(name).toBe(otherName);
-        expect([name, furthest(values, others) < 2e-3]).toEqual([name, true]);
+        const close = furthest(learned(name, values), learned(name, others)) < 2e-3;
+        expect([name, close]).toEqual([name, true]);
       });
     }
     // The first step forms the optimizer's vectors; tables for new sizes may come with it.
