@@ -37,7 +37,8 @@ async function trainHalf(recipe: string, changes: Partial<RunConfig>, until: num
   const began = performance.now();
   const { step } = await runTraining(config, {
     makeTask: buildTask,
-    shouldStop: (done) => done % LOOK_EVERY === 0 && reached(),
+    // AP50 of a step is in the log when the next one is done.
+    shouldStop: (done) => done % LOOK_EVERY === 1 && reached(),
   });
   if (until !== null && !reached()) {
     throw new UserError(`bench: AP50 ${until} was not reached in ${step} steps; ${out} has the log`);
