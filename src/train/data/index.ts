@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { didYouMean, EXIT_CODES, UserError } from '../../errors.js';
+import type { SceneDatasetOptions } from './scenes/index.js';
 import type { Dataset } from './types.js';
 import type { DataProblems } from './validate.js';
 
@@ -47,7 +48,23 @@ export interface DatasetFormat {
 /** Data set formats. Their code is loaded when it is first used. */
 export const DATASETS: readonly DatasetFormat[] = [
   scenesFormat('scenes', 'made overhead scenes with referring sentences'),
-  scenesFormat('scenes-hard', 'the same, with more sentences of place, size, number and relation', 'hard'),
+  scenesFormat('scenes-hard', 'the same, with more sentences of place, size, number and relation', {
+    sentences: 'hard',
+  }),
+  scenesFormat('scenes-seen-words', 'the same as `scenes`, with many words for each kind and colour', {
+    vocabulary: 'seen',
+  }),
+  scenesFormat(
+    'scenes-hard-seen-words',
+    'the same as `scenes-hard`, with many words for each kind and colour',
+    {
+      sentences: 'hard',
+      vocabulary: 'seen',
+    },
+  ),
+  scenesFormat('scenes-unseen-words', 'the same as `scenes`, with other words, kept out of the two before', {
+    vocabulary: 'unseen',
+  }),
   {
     name: 'neon',
     description: 'tree crowns in NEON airborne pictures, 0.1 m (got from the package deepforest)',
@@ -84,8 +101,12 @@ export const DATASETS: readonly DatasetFormat[] = [
   },
 ];
 
-/** A row for made scenes; `sentences` says which forms of sentence are frequent. */
-function scenesFormat(name: string, description: string, sentences?: 'hard'): DatasetFormat {
+/** A row for made scenes; `said` says which forms of sentence are frequent and with which words. */
+function scenesFormat(
+  name: string,
+  description: string,
+  said: Pick<SceneDatasetOptions, 'sentences' | 'vocabulary'> = {},
+): DatasetFormat {
   return {
     name,
     description,
@@ -99,7 +120,7 @@ function scenesFormat(name: string, description: string, sentences?: 'hard'): Da
         ...(imageSize === undefined ? {} : { size: imageSize }),
         ...(seed === undefined ? {} : { seed }),
         ...(augment === undefined ? {} : { augment }),
-        ...(sentences === undefined ? {} : { sentences }),
+        ...said,
       });
     },
   };

@@ -3,7 +3,13 @@ import { UserError } from '../../../errors.js';
 import { Random } from '../../../random.js';
 import type { Dataset, Sample } from '../types.js';
 import { augment } from './augment.js';
-import { captionScene, type FormName, type Sentences } from './captions/index.js';
+import {
+  captionScene,
+  type FormName,
+  labelsIn,
+  type Sentences,
+  type VocabularyName,
+} from './captions/index.js';
 import { generateScene, type SceneOptions } from './generate.js';
 import { KIND_NAMES } from './kinds/index.js';
 import type { Caption, Scene } from './types.js';
@@ -29,6 +35,8 @@ export interface SceneDatasetOptions extends Omit<SceneOptions, 'roles' | 'clear
   form?: FormName;
   /** How often each form of sentence occurs; default: by the difficulty of the scenes. */
   sentences?: Sentences;
+  /** Words of the sentences and of the objects' labels; default: the plain ones. */
+  vocabulary?: VocabularyName;
 }
 
 /** Made scenes as samples. Without `random` a sample depends on nothing but its index and the options. */
@@ -68,15 +76,14 @@ export class SceneDataset implements Dataset {
     let scene = this.scene(index);
     if (random && this.options.augment !== false) scene = augment(scene, random);
     const draw = random ?? new Random(scene.seed ^ 0x5ca1ab1e);
-    const { form, sentences } = this.options;
-    const caption =
-      (form && captionScene(scene, draw, form)) ?? captionScene(scene, draw, undefined, sentences);
-    return toSample(scene, caption, `${this.name}/${scene.seed}`);
+    const { form, ...said } = this.options;
+    const caption = (form && captionScene(scene, draw, { ...said, form })) ?? captionScene(scene, draw, said);
+    return toSample(scene, caption, `${this.name}/${scene.seed}`, said.vocabulary);
   }
 }
 
 /** A scene and one of its sentences in the form that training takes. */
-export function toSample(scene: Scene, caption: Caption, id: string): Sample {
+export function toSample(scene: Scene, caption: Caption, id: string, vocabulary?: VocabularyName): Sample {
   const spans = new Map(caption.referred.map((r) => [r.object, r.spans]));
   return {
     id,
@@ -85,7 +92,10 @@ export function toSample(scene: Scene, caption: Caption, id: string): Sample {
     objects: scene.objects.map((object, i) => ({
       box: [...object.box],
       category: object.kind,
-      labels: [object.kind, object.colour],
+      labels:
+        vocabulary === undefined
+          ? [object.kind, object.colour]
+          : labelsIn(vocabulary, object.kind, object.colour),
       spans: spans.get(i) ?? [],
     })),
     form: caption.form,

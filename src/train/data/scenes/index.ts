@@ -2,6 +2,7 @@
 export { augment, turnScene } from './augment.js';
 export { BACKGROUND_NAMES, type BackgroundName } from './backgrounds/index.js';
 export {
+  type CaptionOptions,
   captionScene,
   FORM_NAMES,
   FORMS,
@@ -13,7 +14,9 @@ export {
   NOUNS,
   type Noun,
   SYNONYMS,
-  UNSEEN_SYNONYMS,
+  VOCABULARIES,
+  type Vocabulary,
+  type VocabularyName,
 } from './captions/index.js';
 export {
   SceneDataset,

@@ -11,7 +11,6 @@ import {
   NOUNS,
   SYNONYMS,
   sampleCaptions,
-  UNSEEN_SYNONYMS,
 } from '../../../../src/train/data/scenes/index.js';
 import { read } from './referee.js';
 
@@ -23,7 +22,7 @@ const wordsOf = (text: string, [begin, end]: readonly [number, number]): string 
 describe('captionScene', () => {
   it('asks for place, size, number and relation more often when sentences are to be hard', () => {
     const share = (sentences: 'standard' | 'hard') => {
-      const forms = scenes.map((scene, i) => captionScene(scene, new Random(i), undefined, sentences)!.form);
+      const forms = scenes.map((scene, i) => captionScene(scene, new Random(i), { sentences }).form);
       const wanted = ['relation', 'place extreme', 'size extreme', 'counted', 'size', 'landmark', 'nearest'];
       return forms.filter((form) => wanted.includes(form)).length / forms.length;
     };
@@ -33,7 +32,7 @@ describe('captionScene', () => {
   it('has at least a dozen forms, and each can be made often', () => {
     expect(FORM_NAMES.length).toBeGreaterThanOrEqual(12);
     for (const form of FORM_NAMES) {
-      const made = scenes.filter((scene, i) => captionScene(scene, new Random(i), form) !== null);
+      const made = scenes.filter((scene, i) => captionScene(scene, new Random(i), { form }) !== null);
       expect({ form, often: made.length >= 30 }).toEqual({ form, often: true });
     }
   });
@@ -41,7 +40,7 @@ describe('captionScene', () => {
   it.each(FORM_NAMES)('%s: another reader finds the same objects', (form) => {
     let read_ = 0;
     scenes.forEach((scene, i) => {
-      const caption = captionScene(scene, new Random(1000 + i), form);
+      const caption = captionScene(scene, new Random(1000 + i), { form });
       if (!caption) return;
       read_++;
       const reading = read(caption.text, scene);
@@ -67,7 +66,7 @@ describe('captionScene', () => {
       const random = new Random(i);
       const turned = augment(scene, random);
       for (const form of ['relation', 'place extreme', 'landmark', 'nearest'] as const) {
-        const caption = captionScene(turned, random, form);
+        const caption = captionScene(turned, random, { form });
         if (caption) {
           expect(caption.referred.map((r) => r.object)).toEqual(read(caption.text, turned).objects);
         }
@@ -101,7 +100,7 @@ describe('captionScene', () => {
   it('gives two phrases their own objects', () => {
     let made = 0;
     scenes.forEach((scene, i) => {
-      const caption = captionScene(scene, new Random(i), 'two phrases');
+      const caption = captionScene(scene, new Random(i), { form: 'two phrases' });
       if (!caption) return;
       made++;
       const byKind = new Map<string, Set<string>>();
@@ -150,16 +149,18 @@ describe('captionScene', () => {
   it('never speaks of kinds that the background shows unlabelled', () => {
     for (let seed = 0; seed < 60; seed++) {
       const scene = generateScene(seed, { background: 'roofs' });
-      const caption = captionScene(scene, new Random(seed), 'absent')!;
+      const caption = captionScene(scene, new Random(seed), { form: 'absent' })!;
       expect(caption.text).not.toMatch(/building|house/i);
     }
   });
 
   it('varies its wording and refuses an unknown form', () => {
     const random = new Random(1);
-    const texts = new Set(Array.from({ length: 60 }, () => captionScene(scenes[0]!, random, 'kind')!.text));
+    const texts = new Set(
+      Array.from({ length: 60 }, () => captionScene(scenes[0]!, random, { form: 'kind' })!.text),
+    );
     expect(texts.size).toBeGreaterThan(10);
-    expect(() => captionScene(scenes[0]!, random, 'colours' as 'colour')).toThrow('Unknown form');
+    expect(() => captionScene(scenes[0]!, random, { form: 'colours' as 'colour' })).toThrow('Unknown form');
   });
 
   it('uses only easy forms in easy scenes', () => {
@@ -172,11 +173,8 @@ describe('captionScene', () => {
 });
 
 describe('words', () => {
-  it('never lets an unseen synonym into a sentence', () => {
+  it('uses every plain noun', () => {
     const corpus = sampleCaptions(3000, 1).join('\n').toLowerCase();
-    for (const noun of Object.values(UNSEEN_SYNONYMS).flat()) {
-      expect(corpus).not.toMatch(new RegExp(`\\b(${noun.singular}|${noun.plural})\\b`));
-    }
     for (const noun of [...Object.values(NOUNS), ...Object.values(SYNONYMS).flat()]) {
       expect(corpus).toMatch(new RegExp(`\\b${noun.singular}\\b`));
       expect(corpus).toMatch(new RegExp(`\\b${noun.plural}\\b`));

@@ -8,7 +8,8 @@ export interface Noun {
   plural: string;
 }
 
-const regular = (singular: string): Noun => ({ singular, plural: `${singular}s` });
+/** A noun whose plural ends in s. */
+export const regular = (singular: string): Noun => ({ singular, plural: `${singular}s` });
 
 /** The plain noun of each kind. */
 export const NOUNS: Record<KindName, Noun> = {
@@ -32,18 +33,6 @@ export const SYNONYMS: Record<KindName, readonly Noun[]> = {
   truck: [{ singular: 'lorry', plural: 'lorries' }],
   building: [regular('house')],
   container: [regular('shipping container'), { singular: 'cargo box', plural: 'cargo boxes' }],
-};
-
-/** Nouns that no generated sentence uses: for asking what a model makes of words it never saw in training. */
-export const UNSEEN_SYNONYMS: Record<KindName, readonly Noun[]> = {
-  ship: [{ singular: 'ferry', plural: 'ferries' }, regular('freighter')],
-  plane: [regular('jet'), regular('airliner')],
-  helicopter: [{ singular: 'rotorcraft', plural: 'rotorcraft' }],
-  tank: [regular('silo'), regular('cistern')],
-  car: [regular('sedan'), regular('motorcar')],
-  truck: [regular('hauler'), regular('semi')],
-  building: [regular('warehouse'), regular('hangar')],
-  container: [regular('crate')],
 };
 
 /** Nouns for several kinds at once. */
