@@ -2,19 +2,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { compile, ready } from '../../src/engine/index.js';
-import {
-  detach,
-  gelu,
-  layerNorm,
-  linearAssignment,
-  msDeformAttn,
-  msDeformAttnRaw,
-  noGrad,
-  type OpPath,
-  RandomStream,
-  type SpatialShapes,
-  setDefaultOpPath,
-} from '../../src/ops/index.js';
+import { type OpPath, setDefaultOpPath } from '../../src/ops/index.js';
+import { COMPARED_OPS } from '../cases/compared_ops.js';
+import { DISCRETE, type Inputs, numbers, SMOOTH } from '../cases/compiled.js';
+import { recordOps } from './recorded_ops.js';
 
 // Everything the models are made of gives compiled what it gives operation by operation, values and gradients.
 
@@ -22,254 +13,8 @@ beforeAll(async () => {
   await ready({ engine: 'tensorflow' });
 });
 
-/** Numbers without pattern, with negatives, none of them 0. */
-function numbers(shape: readonly number[], seed: number): tf.Tensor {
-  const size = shape.reduce((product, n) => product * n, 1);
-  const values = Float32Array.from(
-    { length: size },
-    (_, i) => 2 * Math.sin(1 + 12.9898 * (i + 31 * seed)) + 0.01,
-  );
-  return tf.tensor(values, [...shape]);
-}
-
-type Inputs = tf.Tensor[];
-type Case = [name: string, shapes: number[][], fn: (...inputs: Inputs) => tf.Tensor];
-
-const LEVELS: SpatialShapes = [
-  [3, 4],
-  [2, 2],
-];
-const COSTS = [2, 4, 3];
-
-/** Differentiable in all their inputs. */
-const SMOOTH: Case[] = [
-  ['add, broadcast', [[2, 3], [3]], (a, b) => tf.add(a!, b!)],
-  [
-    'sub, mul, div',
-    [
-      [2, 3],
-      [2, 1],
-    ],
-    (a, b) => tf.div(tf.mul(tf.sub(a!, b!), b!), tf.add(tf.square(b!), 1)),
-  ],
-  ['addN', [[3], [3]], (a, b) => tf.addN([a!, b!, a!])],
-  ['neg, abs, square, sign', [[4]], (x) => tf.mul(tf.sign(x!), tf.square(tf.abs(tf.neg(x!))))],
-  [
-    'exp, log, sqrt, rsqrt, reciprocal',
-    [[4]],
-    (x) => {
-      const positive = tf.add(tf.exp(x!), 0.5);
-      return tf.add(
-        tf.mul(tf.log(positive), tf.sqrt(positive)),
-        tf.add(tf.rsqrt(positive), tf.reciprocal(positive)),
-      );
-    },
-  ],
-  [
-    'pow, sin, cos, erf',
-    [[4]],
-    (x) => tf.add(tf.pow(tf.add(tf.square(x!), 1), 1.5), tf.mul(tf.sin(x!), tf.mul(tf.cos(x!), tf.erf(x!)))),
-  ],
-  [
-    'sigmoid, tanh, softplus, relu',
-    [[5]],
-    (x) => tf.add(tf.mul(tf.sigmoid(x!), tf.tanh(x!)), tf.add(tf.softplus(x!), tf.relu(x!))),
-  ],
-  ['softmax, logSoftmax', [[2, 5]], (x) => tf.mul(tf.softmax(x!), tf.logSoftmax(x!))],
-  [
-    'maximum, minimum, clipByValue',
-    [[5], [5]],
-    (a, b) => tf.add(tf.maximum(a!, b!), tf.mul(tf.minimum(a!, 0.5), tf.clipByValue(b!, -1, 1))),
-  ],
-  [
-    'sum, mean, max, all axes and one',
-    [[2, 3, 4]],
-    (x) => tf.add(tf.mul(tf.sum(x!, 1), tf.mean(x!, 1)), tf.mul(tf.max(x!, 1), tf.mean(x!))),
-  ],
-  [
-    'matMul, transposed',
-    [
-      [3, 4],
-      [2, 4],
-    ],
-    (a, b) => tf.matMul(a as tf.Tensor2D, b as tf.Tensor2D, false, true),
-  ],
-  [
-    'matMul of batches',
-    [
-      [2, 3, 4],
-      [2, 4, 2],
-    ],
-    (a, b) => tf.matMul(a as tf.Tensor3D, b as tf.Tensor3D),
-  ],
-  [
-    'reshape, transpose, expandDims, squeeze',
-    [[2, 3, 4]],
-    (x) => tf.squeeze(tf.expandDims(tf.transpose(tf.reshape(x!, [6, 4])), 1), [1]),
-  ],
-  [
-    'concat, stack, split, unstack',
-    [
-      [2, 4],
-      [2, 4],
-    ],
-    (a, b) => {
-      const [left, right] = tf.split(tf.concat([a!, b!], 1), 2, 1) as [tf.Tensor, tf.Tensor];
-      const [first, second] = tf.unstack(tf.stack([left, right], 1), 1) as [tf.Tensor, tf.Tensor];
-      return tf.mul(first, tf.add(second, 1));
-    },
-  ],
-  [
-    'slice, pad, reverse',
-    [[3, 4]],
-    (x) =>
-      tf.reverse(
-        tf.pad(
-          tf.slice(x!, [1, 0], [2, 3]),
-          [
-            [1, 0],
-            [0, 2],
-          ],
-          0.5,
-        ),
-        1,
-      ),
-  ],
-  ['tile, broadcastTo', [[2, 1, 3]], (x) => tf.mul(tf.tile(x!, [1, 4, 1]), tf.broadcastTo(x!, [2, 4, 3]))],
-  [
-    'where, by a computed condition',
-    [[6], [6]],
-    (a, b) =>
-      tf.where(
-        noGrad(() => tf.greater(a!, b!)),
-        tf.mul(a!, 2),
-        b!,
-      ),
-  ],
-  ['cumsum', [[2, 5]], (x) => tf.cumsum(x!, 1)],
-  ['clone, detach', [[3]], (x) => tf.mul(tf.clone(x!), detach(x!))],
-  [
-    'conv2d, maxPool',
-    [
-      [1, 6, 6, 2],
-      [3, 3, 2, 4],
-    ],
-    (x, w) =>
-      tf.maxPool(tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, 1, 'same') as tf.Tensor4D, 2, 2, 'valid'),
-  ],
-  [
-    'conv2d of stride 2',
-    [
-      [2, 5, 5, 3],
-      [3, 3, 3, 4],
-    ],
-    (x, w) => tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, 2, 'valid'),
-  ],
-  [
-    'gather by constants and by what was computed',
-    [[5, 3]],
-    (x) => {
-      const best = noGrad(() => tf.topk(tf.sum(x!, 1), 2).indices) as tf.Tensor1D;
-      return tf.add(tf.gather(x!, best), tf.gather(x!, tf.tensor1d([4, 4], 'int32')));
-    },
-  ],
-  [
-    'gather by batch',
-    [[2, 5, 3]],
-    (x) => tf.gather(x!, noGrad(() => tf.topk(tf.sum(x!, 2), 2).indices) as tf.Tensor2D, 1, 1),
-  ],
-  ['layerNorm', [[4, 6], [6], [6]], (x, w, b) => layerNorm(x!, w!, b!, 1e-5)],
-  ['gelu', [[3, 4]], (x) => gelu(x!)],
-  [
-    'msDeformAttn',
-    [
-      [2, 16, 2, 4],
-      [2, 5, 2, 2, 3, 2],
-      [2, 5, 2, 2, 3],
-    ],
-    (v, l, w) => msDeformAttn(v as tf.Tensor4D, LEVELS, tf.sigmoid(l!), w as tf.Tensor5D),
-  ],
-  [
-    'msDeformAttnRaw',
-    [
-      [2, 16, 2, 4],
-      [2, 5, 2, 2],
-      [2, 5, 2, 2, 3, 2],
-      [2, 5, 2, 6],
-    ],
-    (v, r, o, a) => msDeformAttnRaw(v as tf.Tensor4D, LEVELS, tf.sigmoid(r!), o!, a as tf.Tensor4D),
-  ],
-]; // prettier-ignore
-
-/** Values alone: comparisons, whole numbers, sortings. */
-const DISCRETE: Case[] = [
-  [
-    'comparisons and logic',
-    [[6], [6]],
-    (a, b) =>
-      tf.stack(
-        [
-          tf.greater(a!, b!),
-          tf.greaterEqual(a!, b!),
-          tf.less(a!, b!),
-          tf.lessEqual(a!, b!),
-          tf.equal(a!, a!),
-          tf.notEqual(a!, b!),
-          tf.logicalAnd(tf.greater(a!, 0), tf.logicalNot(tf.greater(b!, 0))),
-          tf.isNaN(tf.sqrt(a!)),
-        ].map((x) => tf.cast(x, 'float32')),
-      ),
-  ],
-  [
-    'all, argMax, floor',
-    [[2, 5]],
-    (x) =>
-      tf.add(
-        tf.add(tf.cast(tf.all(tf.greater(x!, -9), 1), 'float32'), tf.cast(tf.argMax(x!, 1), 'float32')),
-        tf.sum(tf.floor(x!), 1),
-      ),
-  ],
-  [
-    'topk',
-    [[2, 6]],
-    (x) => {
-      const { values, indices } = tf.topk(x!, 3);
-      return tf.add(values, tf.cast(indices, 'float32'));
-    },
-  ],
-  [
-    'oneHot, range, zerosLike, onesLike',
-    [[2, 4]],
-    (x) =>
-      tf.add(
-        tf.oneHot(tf.cast(tf.argMax(x!, 1), 'int32'), 4, 1, 0, 'float32'),
-        tf.add(tf.add(tf.zerosLike(x!), tf.onesLike(x!)), tf.range(0, 4)),
-      ),
-  ],
-  [
-    'gatherND, scatterND',
-    [[4, 3]],
-    (x) => {
-      const place = tf.reshape(tf.cast(tf.topk(tf.sum(x!, 1), 2).indices, 'int32'), [2, 1]);
-      return tf.scatterND(place, tf.gatherND(x!, place), [4, 3]);
-    },
-  ],
-  [
-    'fill, eye, zeros',
-    [[2, 2]],
-    (x) => tf.add(tf.add(x!, tf.fill([2, 2], 3)), tf.add(tf.eye(2), tf.zeros([2, 2]))),
-  ],
-  ['linearAssignment', [COSTS], (x) => linearAssignment(x as tf.Tensor3D, tf.tensor1d([3, 1], 'int32'))],
-  [
-    'random numbers',
-    [[3]],
-    (x) =>
-      tf.add(
-        x!,
-        new RandomStream(tf.cast(tf.slice(tf.mul(x!, 100), [0], [2]), 'int32') as tf.Tensor1D).uniform([3]),
-      ),
-  ],
-]; // prettier-ignore
+/** What the cases were made of. */
+const recorded = new Set<string>();
 
 function closeTo(actual: tf.Tensor, expected: tf.Tensor): void {
   expect(actual.shape).toEqual(expected.shape);
@@ -282,7 +27,11 @@ function closeTo(actual: tf.Tensor, expected: tf.Tensor): void {
 }
 
 /** Compares `fn` with its compiled self on two sets of inputs, and sees that it was traced once. */
-function compare(shapes: number[][], fn: (...inputs: Inputs) => tf.Tensor[]): void {
+async function compare(shapes: number[][], fn: (...inputs: Inputs) => tf.Tensor[]): Promise<void> {
+  for (const name of await recordOps(() => compareRuns(shapes, fn))) recorded.add(name);
+}
+
+function compareRuns(shapes: number[][], fn: (...inputs: Inputs) => tf.Tensor[]): void {
   const compiled = compile(fn);
   tf.tidy(() => {
     for (const seed of [1, 2]) {
@@ -308,8 +57,8 @@ describe.each<OpPath>(['auto', 'plain'])('compiled equals eager, own ops %s:', (
     setDefaultOpPath(before);
   });
 
-  it.each(SMOOTH)('%s', (_, shapes, fn) => {
-    compare(shapes, (...inputs) => {
+  it.each(SMOOTH)('%s', async (_, shapes, fn) => {
+    await compare(shapes, (...inputs) => {
       const graded = tf.valueAndGrads((...xs: tf.Tensor[]) => {
         const y = fn(...xs);
         return tf.sum(tf.mul(y, numbers(y.shape, 7)));
@@ -320,7 +69,13 @@ describe.each<OpPath>(['auto', 'plain'])('compiled equals eager, own ops %s:', (
 
   // Assignment has no meaning in tensor operations: elsewhere it reads the costs.
   const discrete = DISCRETE.filter(([name]) => path === 'auto' || name !== 'linearAssignment');
-  it.each(discrete)('%s', (_, shapes, fn) => {
-    compare(shapes, (...inputs) => [fn(...inputs)]);
+  it.each(discrete)('%s', async (_, shapes, fn) => {
+    await compare(shapes, (...inputs) => [fn(...inputs)]);
+  });
+});
+
+describe('the list of compared operations', () => {
+  it('holds what the cases above are made of', () => {
+    expect([...recorded].sort()).toEqual([...COMPARED_OPS].sort());
   });
 });
