@@ -31,6 +31,7 @@ export {
   type ReadyOptions,
   ready,
   setCompiling,
+  setTraceListener,
   setup,
   sumProfile,
   type TraceReport,

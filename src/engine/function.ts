@@ -27,7 +27,7 @@ export interface CompileOptions {
   name?: string;
   /** Traces that are kept, the ones not used for longest go first; default 16. */
   maxTraces?: number;
-  /** Told of every trace. */
+  /** Told of every trace; default who `setTraceListener` named. */
   onTrace?: (report: TraceReport) => void;
   /** False calls the function as it is: for comparing, and for finding faults; default what `setCompiling` set. */
   enabled?: boolean;
@@ -46,6 +46,15 @@ let compiling = true;
 export function setCompiling(on: boolean): boolean {
   const before = compiling;
   compiling = on;
+  return before;
+}
+
+let listener: ((report: TraceReport) => void) | null = null;
+
+/** Who is told of the traces of functions without an `onTrace` (default null: nobody); returns who was before. */
+export function setTraceListener(told: typeof listener): typeof listener {
+  const before = listener;
+  listener = told;
   return before;
 }
 
@@ -212,7 +221,7 @@ class CompiledFunction<A extends unknown[], R> {
     }
     this.evict(this.maxTraces - 1);
     this.count++;
-    this.options.onTrace?.({
+    (this.options.onTrace ?? listener)?.({
       name: this.name,
       count: this.count,
       reason: stale ?? (this.lastKey === null ? 'first call' : difference(this.lastKey, key)),

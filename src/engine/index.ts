@@ -17,7 +17,14 @@ export { type DoctorReport, doctor, formatDoctor } from './doctor.js';
 export { fileHandler, registerFileHandlers } from './file_io.js';
 export { BACKWARD, inScope } from './function/scopes.js';
 export { isTracing } from './function/trace.js';
-export { type Compiled, type CompileOptions, compile, setCompiling, type TraceReport } from './function.js';
+export {
+  type Compiled,
+  type CompileOptions,
+  compile,
+  setCompiling,
+  setTraceListener,
+  type TraceReport,
+} from './function.js';
 export type { CpuInfo, GpuInfo } from './hardware.js';
 export type { Attempt, Source } from './libtensorflow.js';
 export { opAttr } from './op_attr.js';

@@ -88,11 +88,15 @@ async function pictureInput(
 ): Promise<{ instance: Record<string, unknown>; scale: [number, number] }> {
   try {
     const bytes = typeof image === 'string' ? await readFile(image) : image;
+    const upright = sharp(bytes).autoOrient();
+    const { format, orientation = 1, autoOrient: file } = await sharp(bytes).metadata();
     if (input === 'encoded') {
-      return { instance: { image_bytes: { b64: Buffer.from(bytes).toString('base64') } }, scale: [1, 1] };
+      // The graph reads these two, as they lie in the file.
+      const readable = (format === 'jpeg' || format === 'png') && orientation === 1;
+      const sent = readable ? Buffer.from(bytes) : await upright.png().toBuffer();
+      return { instance: { image_bytes: { b64: sent.toString('base64') } }, scale: [1, 1] };
     }
-    const file = await sharp(bytes).metadata();
-    const data = await sharp(bytes)
+    const data = await upright
       .resize(width, height, { fit: 'fill' })
       .removeAlpha()
       .toColourspace('srgb')

@@ -7,6 +7,7 @@ import {
   opAttr,
   ready,
   runOp,
+  setTraceListener,
   type TraceReport,
   traceGraph,
 } from '../../src/engine/index.js';
@@ -115,6 +116,23 @@ describe('compile', () => {
         'argument 0 was float32[3], is int32[3]',
       ]);
     });
+  });
+
+  it('tells the listener of functions that tell nobody themselves', () => {
+    const heard: string[] = [];
+    const before = setTraceListener(({ name, reason }) => heard.push(`${name}: ${reason}`));
+    const quiet = compile((x: tf.Tensor) => tf.add(x, 1), { name: 'quiet' });
+    withCompiled(
+      (x: tf.Tensor) => tf.add(x, 1),
+      (compiled) => {
+        compiled(tf.ones([2]));
+        quiet(tf.ones([2]));
+        quiet(tf.ones([3]));
+      },
+    );
+    expect(setTraceListener(before)).not.toBe(before);
+    expect(heard).toEqual(['quiet: first call', 'quiet: argument 0 was float32[2], is float32[3]']);
+    quiet.dispose();
   });
 
   it('keeps at most maxTraces traces; the one not used for longest is freed', () => {

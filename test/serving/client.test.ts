@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import sharp from 'sharp';
 import { load } from '../../src/detector.js';
 import { ready } from '../../src/engine/index.js';
 import { UserError } from '../../src/errors.js';
@@ -65,6 +66,19 @@ describe('predict', () => {
     expect(Math.max(...found.flatMap(({ box }) => box))).toBeGreaterThan(64);
   });
 
+  it.each(['files', 'pixels'])(
+    'turns pictures as their EXIF says, and sends what is read: %s',
+    async (name) => {
+      const query = name === 'files' ? 'white ships' : null;
+      const plain = await predict(servers[name]!.url, png, query, options(name));
+      // Lying on its side, with the word that it does.
+      const turned = await sharp(png).rotate(-90).toBuffer();
+      const lying = await sharp(turned).withMetadata({ orientation: 6 }).webp({ lossless: true }).toBuffer();
+      expect(await predict(servers[name]!.url, lying, query, options(name))).toEqual(plain);
+      expect(plain.length).toBeGreaterThan(0);
+    },
+  );
+
   it("gives a query as inputs for requests of one's own", async () => {
     const { input_ids, attention_mask } = await encodeQuery('a plane', at('files/assets'));
     const tokens = attention_mask.filter((each) => each === 1).length;
@@ -87,8 +101,10 @@ describe('predict', () => {
     expect(await mistake(predict(url, png, null, options('files')))).toContain('empty');
     expect(await mistake(predict(url, png, 'ship '.repeat(40), options('files')))).toMatch(/at most 16/);
     expect(await mistake(predict(url, Buffer.from('no picture'), 'ships', options('files')))).toMatch(
-      /answers 400/,
+      /cannot be read/,
     );
+    const cutOff = png.subarray(0, png.length / 2);
+    expect(await mistake(predict(url, cutOff, 'ships', options('files')))).toMatch(/answers 400/);
     expect(await mistake(predict(servers.pixels!.url, png, 'ships', options('pixels')))).toContain(
       'no query',
     );
