@@ -30,7 +30,7 @@ function wordsOf(name: VocabularyName): string[] {
 const corpusOf = (vocabulary: VocabularyName): string[] =>
   scenes.flatMap((scene, i) => {
     const random = new Random(i);
-    return Array.from({ length: 15 }, () => captionScene(scene, random, { vocabulary }).text.toLowerCase());
+    return Array.from({ length: 40 }, () => captionScene(scene, random, { vocabulary }).text.toLowerCase());
   });
 
 const holds = (text: string, word: string): boolean => new RegExp(`(?<![\\w-])${word}(?![\\w-])`).test(text);
