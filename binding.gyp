@@ -41,7 +41,8 @@
           'product_prefix': '',
           'sources': ['<!@(node -p "[\'tf\', \'kernels\'].filter(d => require(\'fs\').existsSync(\'csrc/\' + d)).flatMap(d => require(\'fs\').readdirSync(\'csrc/\' + d).filter(f => f.endsWith(\'.cc\')).map(f => \'csrc/\' + d + \'/\' + f)).join(\' \')")'],
           'include_dirs': ['csrc'],
-          'cflags_cc': ['-frtti'],
+          # Without it roots are calls, and loops with roots no vectors.
+          'cflags_cc': ['-frtti', '-fno-math-errno'],
           # The alignment TensorFlow's wheels are built with; a different one is another ABI.
           'defines': ['EIGEN_MAX_ALIGN_BYTES=64'],
           'libraries': ['-L<(tf_lib)', '-l:libtensorflow_framework.so.2'],

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { adamWRegistration } from './adamw.js';
 import { geluRegistration } from './gelu.js';
 import { layerNormRegistration } from './layer_norm.js';
 import { linearAssignmentRegistration } from './linear_assignment.js';
@@ -10,6 +11,14 @@ import { type OpRegistration, register } from './registry.js';
  * tfgeo's operators. Each runs a TensorFlow op of its own on engine `tensorflow` and its meaning in TensorFlow.js
  * operations elsewhere.
  */
+export {
+  type AdamWResult,
+  type AdamWVectors,
+  adamW,
+  adamWPlain,
+  squaredNorm,
+  squaredNormPlain,
+} from './adamw.js';
 export { roundToBfloat16 } from './bfloat16.js';
 export { argumentError, checkTensor } from './check.js';
 export { gelu, geluPlain } from './gelu.js';
@@ -30,8 +39,6 @@ export {
 } from './random.js';
 export type { OpOptions, OpPath } from './registry.js';
 export { setDefaultOpPath } from './registry.js';
-export { windowAttention } from './window_attention.js';
-export { attendWindows, scaleQueries, type WindowAttentionInputs } from './window_attention_plain.js';
 export { type Grid, PlanCache, WindowPlan } from './window_plan.js';
 
 /** The registration list: one row per op. */
@@ -41,6 +48,7 @@ const REGISTRATIONS: readonly OpRegistration[] = [
   linearAssignmentRegistration,
   layerNormRegistration,
   geluRegistration,
+  adamWRegistration,
 ];
 
 /**

@@ -252,7 +252,7 @@ export class FlatStore {
 }
 
 /** One vector of all the values, in order. */
-export function flatten(tensors: readonly tf.Tensor[]): tf.Tensor1D {
+function flatten(tensors: readonly tf.Tensor[]): tf.Tensor1D {
   return joinVectors(tensors.map((tensor) => tf.reshape(tensor, [tensor.size]) as tf.Tensor1D));
 }
 
@@ -261,7 +261,7 @@ function joinVectors(vectors: tf.Tensor1D[]): tf.Tensor1D {
 }
 
 /** The values of a vector one by one, in the variables' shapes. */
-export function unflatten(vector: tf.Tensor1D, bucket: Bucket): tf.Tensor[] {
+function unflatten(vector: tf.Tensor1D, bucket: Bucket): tf.Tensor[] {
   const pieces = bucket.variables.length === 1 ? [vector] : tf.split<tf.Tensor1D>(vector, sizes(bucket), 0);
   return pieces.map((piece, i) => tf.reshape(piece, bucket.variables[i]!.shape));
 }

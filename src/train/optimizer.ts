@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { EXIT_CODES, UserError } from '../errors.js';
-import { type Bucket, FlatStore, flatten, type NamedValue, unflatten } from './flat_store.js';
+import { adamW, squaredNorm } from '../ops/index.js';
+import { type Bucket, FlatStore, type NamedValue } from './flat_store.js';
 
 /** Which parameters a group takes. Every condition given must hold; no condition takes all. */
 export interface GroupMatcher {
@@ -42,15 +43,12 @@ export type LrFactor = number | ((group: string) => number);
 /** Vectors of one bucket by slot: `param`, `exp_avg`, `exp_avg_sq`, averages. */
 export type Slots = Readonly<Record<string, tf.Tensor1D>>;
 
-/** What the update of one bucket depends on beside its vectors, worked out in double precision. */
-export interface UpdateNumbers<N = number> {
-  /** Parameters are first multiplied with this. */
-  decay: N;
-  /** Added to the root of the second moments, bias correction included. */
-  epsilon: N;
-  /** Learning rate, bias corrections included. */
-  rate: N;
-}
+/**
+ * What the update of one bucket depends on beside its vectors, worked out in double precision: what parameters are first
+ * multiplied with; what is added to the root of the second moments, bias correction included; the learning rate, bias
+ * corrections included.
+ */
+export type UpdateNumbers = [decay: number, epsilon: number, rate: number];
 
 /** Gradients that have been gathered but not yet applied, so that a bad norm can still be refused. */
 export interface PendingStep {
@@ -100,14 +98,19 @@ export class AdamW {
   /** Gathers gradients by parameter name; a missing name means "no gradient". Frees nothing of its argument. */
   gather(gradients: ReadonlyMap<string, tf.Tensor>): PendingStep {
     this.arrange(gradients);
-    const gathered = new Map<Bucket, tf.Tensor1D>();
+    const gathered = new Map<Bucket, tf.Tensor[]>();
     for (const bucket of this.store.buckets) {
-      const vector = this.flatGradient(bucket, gradients);
-      if (vector) gathered.set(bucket, tf.keep(vector));
+      const own = this.gradientsOf(bucket, gradients);
+      // The caller may free its own.
+      if (own)
+        gathered.set(
+          bucket,
+          own.map((gradient) => tf.keep(tf.clone(gradient))),
+        );
     }
     const gradNorm = tf.keep(tf.tidy(() => globalNorm([...gathered.values()])));
     const dispose = () => {
-      for (const vector of gathered.values()) vector.dispose();
+      tf.dispose([...gathered.values()]);
       gathered.clear();
       gradNorm.dispose();
     };
@@ -115,17 +118,14 @@ export class AdamW {
       gradNorm,
       dispose,
       apply: (factor = 1) => {
-        for (const [bucket, gradient] of gathered) {
-          const numbers = this.numbers(bucket, factor);
+        for (const [bucket, own] of gathered) {
           const slots = Object.fromEntries(
             this.slotNames().map((name) => [name, this.store.slot(bucket, name)]),
           );
           const { next, values } = tf.tidy(() => {
-            const updated = this.updated(slots, this.clipped(gradient, gradNorm), numbers);
-            return {
-              next: updated as Record<string, tf.Tensor1D>,
-              values: unflatten(updated.param!, bucket),
-            };
+            const numbers = tf.tensor1d([...this.numbers(bucket, factor), 0]);
+            const updated = this.updated(slots, own, this.clipScale(gradNorm), numbers, null);
+            return { next: updated.slots as Record<string, tf.Tensor1D>, values: updated.values };
           });
           this.store.commit(bucket, next, values);
           tf.dispose(values);
@@ -152,16 +152,15 @@ export class AdamW {
     }
   }
 
-  /** The gradients of a bucket as one vector; null where it has none. */
-  flatGradient({ names }: Bucket, gradients: ReadonlyMap<string, tf.Tensor>): tf.Tensor1D | null {
-    if (!gradients.has(names[0]!)) return null;
-    return tf.tidy(() => flatten(names.map((name) => gradients.get(name)!)));
+  /** The gradients of a bucket's parameters; null where it has none. */
+  gradientsOf({ names }: Bucket, gradients: ReadonlyMap<string, tf.Tensor>): tf.Tensor[] | null {
+    return gradients.has(names[0]!) ? names.map((name) => gradients.get(name)!) : null;
   }
 
-  /** The gradient scaled down where the norm of all is too large. @param norm of all gradients together */
-  clipped(gradient: tf.Tensor1D, norm: tf.Scalar): tf.Tensor1D {
-    if (this.clipNorm <= 0) return gradient;
-    return tf.mul(gradient, tf.minimum(tf.div(this.clipNorm, tf.add(norm, 1e-6)), 1));
+  /** What gradients are multiplied with where the norm of all is too large. @param norm of all gradients together */
+  clipScale(norm: tf.Scalar): tf.Scalar {
+    if (this.clipNorm <= 0) return tf.scalar(1);
+    return tf.minimum(tf.div(this.clipNorm, tf.add(norm, 1e-6)), 1) as tf.Scalar;
   }
 
   /** The numbers of the next step of a bucket. */
@@ -170,29 +169,38 @@ export class AdamW {
     const lr = this.groupLr(bucket.group, factor);
     const steps = bucket.steps + 1;
     const correction2 = Math.sqrt(1 - beta2 ** steps);
-    return {
-      decay: 1 - lr * this.groups[bucket.group]!.weightDecay,
-      epsilon: this.eps * correction2,
-      rate: (lr * correction2) / (1 - beta1 ** steps),
-    };
+    // m / correction1 / (sqrt(v) / correction2 + eps), with the corrections moved into the numbers.
+    return [
+      1 - lr * this.groups[bucket.group]!.weightDecay,
+      this.eps * correction2,
+      (lr * correction2) / (1 - beta1 ** steps),
+    ];
   }
 
-  /** Parameters and moments after a step: pure, so that it can be part of a compiled function. */
+  /**
+   * A bucket after a step: pure, so that it can be part of a compiled function.
+   * @param gradients of its parameters
+   * @param scale what they are first multiplied with
+   * @param numbers `[4]`: those of the update, and which part of the way averages move
+   * @param average slot of the averages, if they are to move along
+   */
   updated(
     slots: Slots,
-    gradient: tf.Tensor1D,
-    { decay, epsilon, rate }: UpdateNumbers<number | tf.Scalar>,
-  ): Slots {
-    const [beta1, beta2] = this.betas;
-    const first = tf.add(tf.mul(slots.exp_avg!, beta1), tf.mul(gradient, 1 - beta1)) as tf.Tensor1D;
-    const second = tf.add(
-      tf.mul(slots.exp_avg_sq!, beta2),
-      tf.mul(tf.square(gradient), 1 - beta2),
-    ) as tf.Tensor1D;
-    // m / correction1 / (sqrt(v) / correction2 + eps), with the corrections moved into the numbers.
-    const step = tf.mul(tf.div(first, tf.add(tf.sqrt(second), epsilon)), rate);
-    const param = tf.sub(tf.mul(slots.param!, decay), step) as tf.Tensor1D;
-    return { param, exp_avg: first, exp_avg_sq: second };
+    gradients: readonly tf.Tensor[],
+    scale: tf.Scalar,
+    numbers: tf.Tensor1D,
+    average: string | null,
+  ): { slots: Slots; values: tf.Tensor[] } {
+    const [first, second] = MOMENTS;
+    const vectors = {
+      param: slots.param!,
+      first: slots[first]!,
+      second: slots[second]!,
+      average: average === null ? null : slots[average]!,
+    };
+    const { next, values } = adamW(vectors, gradients, numbers, scale, this.betas);
+    const changed = { param: next.param, [first]: next.first, [second]: next.second };
+    return { slots: average === null ? changed : { ...changed, [average]: next.average! }, values };
   }
 
   /** One whole step: `gather` and `apply`. */
@@ -279,10 +287,10 @@ export function matches(match: GroupMatcher, name: string, rank: number): boolea
   return rank >= (match.minRank ?? 0) && rank <= (match.maxRank ?? Number.POSITIVE_INFINITY);
 }
 
-/** Euclidean norm of several vectors taken as one; 0 for none. */
-export function globalNorm(vectors: tf.Tensor1D[]): tf.Scalar {
-  if (vectors.length === 0) return tf.scalar(0);
-  return tf.sqrt(tf.addN(vectors.map((vector) => tf.sum(tf.square(vector)) as tf.Scalar)));
+/** Euclidean norm of all values, summed list by list; 0 for none. */
+export function globalNorm(lists: readonly (readonly tf.Tensor[])[]): tf.Scalar {
+  if (lists.length === 0) return tf.scalar(0);
+  return tf.sqrt(tf.addN(lists.map((tensors) => squaredNorm(tensors))));
 }
 
 /**

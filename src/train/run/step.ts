@@ -11,7 +11,6 @@ import {
 import { EXIT_CODES, UserError } from '../../errors.js';
 import type { RunConfig } from '../config/schema.js';
 import { type Ema, moved, warmDecay } from '../ema.js';
-import { unflatten } from '../flat_store.js';
 import { shownRates } from '../groups.js';
 import { type AdamW, globalNorm, lossAndGradients, type Slots } from '../optimizer.js';
 import { scheduleFactor } from '../schedule.js';
@@ -44,7 +43,7 @@ interface Computed {
   gradNorm: tf.Scalar;
   parts: TaskLoss['parts'];
   /** Of every bucket: its vectors that change, and the new parameters one by one where they do. */
-  buckets: { slots: Record<string, tf.Tensor1D>; values: tf.Tensor[] | null }[];
+  buckets: { slots: Slots; values: tf.Tensor[] | null }[];
 }
 
 /** Which parameters have a gradient is known only inside; the buckets are then divided outside. */
@@ -135,8 +134,7 @@ export class Stepper {
     for (;;) {
       const numbers = tf.tensor1d(
         store.buckets.flatMap((bucket) => {
-          const { decay: weight, epsilon, rate } = optimizer.numbers(bucket, factor);
-          return [weight, epsilon, rate, ema ? 1 - decay : 0];
+          return [...optimizer.numbers(bucket, factor), ema ? 1 - decay : 0];
         }),
       );
       try {
@@ -185,23 +183,24 @@ function computeUpdate(
   numbers: tf.Tensor1D,
 ): Pick<Computed, 'gradNorm' | 'buckets'> {
   const { buckets } = optimizer.store;
-  const flat = buckets.map((bucket) => optimizer.flatGradient(bucket, gradients));
-  const gradNorm = globalNorm(flat.filter((vector) => vector !== null));
-  const all = tf.unstack(numbers) as tf.Scalar[];
-  const next = buckets.map((bucket, i) => {
-    const [decay, epsilon, rate, share] = all.slice(i * NUMBERS, (i + 1) * NUMBERS) as [
-      tf.Scalar,
-      tf.Scalar,
-      tf.Scalar,
-      tf.Scalar,
-    ];
-    const gradient = flat[i];
-    const changed: Record<string, tf.Tensor1D> = gradient
-      ? { ...optimizer.updated(slots[i]!, optimizer.clipped(gradient, gradNorm), { decay, epsilon, rate }) }
+  const own = buckets.map((bucket) => optimizer.gradientsOf(bucket, gradients));
+  const gradNorm = globalNorm(own.filter((list) => list !== null));
+  const scale = optimizer.clipScale(gradNorm);
+  const next = buckets.map((_, i) => {
+    const list = own[i]!;
+    const given = tf.slice1d(numbers, i * NUMBERS, NUMBERS);
+    if (list) return optimizer.updated(slots[i]!, list, scale, given, ema?.slot ?? null);
+    // Averages of what no longer learns still come nearer.
+    const still = ema
+      ? {
+          [ema.slot]: moved(
+            slots[i]![ema.slot]!,
+            slots[i]!.param!,
+            tf.reshape(tf.slice1d(given, NUMBERS - 1, 1), []),
+          ),
+        }
       : {};
-    const param = changed.param ?? slots[i]!.param!;
-    if (ema) changed[ema.slot] = moved(slots[i]![ema.slot]!, param, share);
-    return { slots: changed, values: gradient ? unflatten(param, bucket) : null };
+    return { slots: still, values: null };
   });
   return { gradNorm, buckets: next };
 }
