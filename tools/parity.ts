@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
+import { withMeasured } from '../bench/results.js';
 import { hasNativeOps, ready } from '../src/engine/index.js';
 import { didYouMean, EXIT_CODES, UserError } from '../src/errors.js';
+import { writeFileAtomicSync } from '../src/files.js';
+import { packageRoot } from '../src/package.js';
 import { kindOf, OP_PATHS, PROCESS_PATHS, runnerFor } from './parity/kinds.js';
 import { readAreas } from './parity/manifest.js';
 import { runInProcess } from './parity/paths.js';
-import { caseLine, markdown, totalLine } from './parity/report.js';
+import { caseLine, parityTable, totalLine } from './parity/report.js';
 import { kindNames, runAreas } from './parity/runner.js';
 import type { CaseResult, ParityArea } from './parity/types.js';
 
 const USAGE = `Compares the library with golden vectors.
 
-  npm run parity -- DIR [AREA ...] [options]
+  npm run parity -- [DIR [AREA ...]] [options]
 
-DIR is a folder whose subfolders (or which itself) hold a manifest.json.
+DIR is a folder whose subfolders (or which itself) hold a manifest.json; default: shared/fixtures beside the
+repository, or else test/fixtures, the part of it that lies in the repository.
 
   --kinds a,b        only cases of these kinds, written KIND or AREA/KIND (default: all; a kind that is
                      not known fails)
@@ -32,7 +36,8 @@ DIR is a folder whose subfolders (or which itself) hold a manifest.json.
   --compiled         compile what the library does to one TensorFlow operation; cases without anything to
                      compile are left out
   --json FILE        write all results
-  --markdown FILE    write the table of docs/parity.md
+  --write            run everything twice, operation by operation and compiled, and write the table of
+                     docs/parity.md; needs all areas and kinds
   --help
 
 Exit code: 0 = every case within tolerance, 1 = a case failed or none ran, 2 and above = see docs/cli.md.
@@ -40,10 +45,13 @@ Exit code: 0 = every case within tolerance, 1 = a case failed or none ran, 2 and
 
 async function main(): Promise<number> {
   const { values, positionals } = parse();
-  const [dir, ...areas] = positionals;
-  if (values.help || dir === undefined) {
+  const [dir = defaultFolder(), ...areas] = positionals;
+  if (values.help) {
     process.stdout.write(USAGE);
-    return values.help ? EXIT_CODES.ok : EXIT_CODES.usage;
+    return EXIT_CODES.ok;
+  }
+  if (values.write && (areas.length > 0 || values.kinds || values.path || values.compiled)) {
+    throw new UserError('--write shows everything: leave out areas, --kinds, --path and --compiled');
   }
   const all = readAreas(dir, areas);
   const found = values.known ? all.map(knownPart) : all;
@@ -64,14 +72,28 @@ async function main(): Promise<number> {
   for (const path of paths ?? []) {
     if (PROCESS_PATHS.includes(path)) results.push(...(await runInProcess(dir, found, path, options)));
   }
+  const compiled = values.write ? await runAreas(found, { ...options, compiled: true }) : [];
   const engine = tf.getBackend();
   if (!hasNativeOps()) process.stdout.write(`native paths left out: engine ${engine} has no op library\n`);
   const count = (list: readonly ParityArea[]) => list.reduce((sum, { cases }) => sum + cases.length, 0);
   if (values.known) process.stdout.write(`left out: ${count(all) - count(found)} cases of unknown kinds\n`);
-  process.stdout.write(`${totalLine(results, engine)}\n`);
-  if (values.json) write(values.json, `${JSON.stringify(results, null, 1)}\n`);
-  if (values.markdown) write(values.markdown, markdown(results, engine));
-  return results.length > 0 && results.every(({ passed }) => passed) ? EXIT_CODES.ok : EXIT_CODES.internal;
+  const both = [...results, ...compiled];
+  process.stdout.write(`${totalLine(both, engine)}\n`);
+  if (values.json) write(values.json, `${JSON.stringify(both, null, 1)}\n`);
+  if (values.write) writeDocument(parityTable(results, compiled, engine));
+  return both.length > 0 && both.every(({ passed }) => passed) ? EXIT_CODES.ok : EXIT_CODES.internal;
+}
+
+/** Golden vectors beside the repository, or its own. */
+function defaultFolder(): string {
+  const root = packageRoot();
+  const shared = join(root, '..', 'shared', 'fixtures');
+  return existsSync(shared) ? shared : join(root, 'test', 'fixtures');
+}
+
+function writeDocument(table: string): void {
+  const path = join(packageRoot(), 'docs', 'parity.md');
+  writeFileAtomicSync(path, withMeasured(readFileSync(path, 'utf8'), 'parity', table));
 }
 
 /** The cases of an area whose kinds are known. */
@@ -89,7 +111,7 @@ function parse() {
         path: { type: 'string' },
         compiled: { type: 'boolean', default: false },
         json: { type: 'string' },
-        markdown: { type: 'string' },
+        write: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h' },
       },
     });

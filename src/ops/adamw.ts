@@ -115,6 +115,7 @@ export function squaredNormPlain(tensors: readonly tf.Tensor[]): tf.Scalar {
 
 /** Rows of the registration list, see index.ts. */
 export const adamWRegistration: OpRegistration = {
+  cpuOnly: true,
   kernels: [
     {
       kernelName: KERNEL,

@@ -25,6 +25,7 @@ export function geluPlain(x: tf.Tensor): tf.Tensor {
 
 /** Rows of the registration list, see index.ts. */
 export const geluRegistration: OpRegistration = {
+  cpuOnly: true,
   kernels: [
     {
       kernelName: KERNEL,

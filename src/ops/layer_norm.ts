@@ -42,6 +42,7 @@ export function layerNormPlain(x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor,
 
 /** Rows of the registration list, see index.ts. */
 export const layerNormRegistration: OpRegistration = {
+  cpuOnly: true,
   kernels: [
     {
       kernelName: KERNEL,

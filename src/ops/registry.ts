@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import { hasNativeOps } from '../engine/index.js';
+import { currentEngine, hasNativeOps } from '../engine/index.js';
 import { argumentError } from './check.js';
 
 /**
@@ -20,6 +20,8 @@ export const NATIVE_BACKEND = 'tensorflow';
 export interface OpRegistration {
   kernels: tf.KernelConfig[];
   gradients: tf.GradConfig[];
+  /** There is no kernel for GPUs: where TensorFlow computes on one, `auto` is the plain form, which stays there. */
+  cpuOnly?: true;
 }
 
 let defaultPath: OpPath = 'auto';
@@ -38,7 +40,7 @@ export function setDefaultOpPath(path: OpPath): OpPath {
 export function useNative(op: string, registration: OpRegistration, options: OpOptions = {}): boolean {
   const asked = options.path ?? 'auto';
   const path = asked === 'auto' ? defaultPath : asked;
-  if (path === 'plain') return false;
+  if (path === 'plain' || (path === 'auto' && registration.cpuOnly && usesGpu())) return false;
   const names = registration.kernels.map(({ kernelName }) => kernelName);
   const available = tf.getBackend() === NATIVE_BACKEND && hasNativeOps(names);
   if (!available && path === 'native') {
@@ -53,6 +55,10 @@ export function useNative(op: string, registration: OpRegistration, options: OpO
   }
   if (available) register(registration);
   return available;
+}
+
+function usesGpu(): boolean {
+  return currentEngine()?.tensorflow?.usesGpu ?? false;
 }
 
 const registered = new WeakSet<OpRegistration>();

@@ -9,7 +9,7 @@ import { readSafetensorsSync, writeSafetensors } from '../../src/models/weights/
 import { compareTensor, ratio, within } from '../../tools/parity/compare.js';
 import { kindOf } from '../../tools/parity/kinds.js';
 import { readAreas } from '../../tools/parity/manifest.js';
-import { markdown, totalLine } from '../../tools/parity/report.js';
+import { parityTable, totalLine } from '../../tools/parity/report.js';
 import { runAreas } from '../../tools/parity/runner.js';
 import type { CaseResult, ParityCase } from '../../tools/parity/types.js';
 
@@ -135,7 +135,10 @@ describe('runner', () => {
     const results = await runAreas([{ ...area, cases: [gone, fine] }]);
     expect(results.map(({ passed }) => passed)).toEqual([false, true]);
     expect(totalLine(results, 'x')).toMatch(/^1 of 2 cases within tolerance, 1 FAILED/);
-    expect(markdown(results, 'x')).toContain('**failed**');
+    const table = parityTable(results, [], 'x');
+    expect(table).toContain('1 of 2 cases within tolerance');
+    expect(table).toMatch(/\| hungarian \| boxes \| 2 \| 1 \| [0-9.]+ \| - \| - \| - \|/);
+    expect(table).toContain('- **failed**: hungarian/boxes_random: ');
   });
 
   it('tells kinds the manifest does not name', () => {

@@ -35,52 +35,46 @@ function figure(value: number): string {
   return value >= 0.01 && value < 1000 ? value.toPrecision(2) : value.toExponential(1);
 }
 
-/** The document `docs/parity.md`: one table by area and kind, one by case. */
-export function markdown(results: readonly CaseResult[], engine: string): string {
-  const lines = [
-    '# Parity with the reference implementations',
+/** The part of `docs/parity.md` that is measured: a row for each area, kind and path, and what failed. */
+export function parityTable(
+  eager: readonly CaseResult[],
+  compiled: readonly CaseResult[],
+  engine: string,
+): string {
+  const all = [...eager, ...compiled];
+  const failed = all.filter(({ passed }) => !passed);
+  const keys = [...new Set(all.map(keyOf))];
+  return [
+    `Engine ${engine}. Operation by operation: ${verdict(eager)}. Compiled: ${verdict(compiled)}.`,
     '',
-    'Written by `npm run parity -- DIR --markdown docs/parity.md`; do not edit. Each case feeds stored inputs and weights',
-    'to the library and compares what comes out (values inside, results, gradients) with what the public implementations',
-    'gave in float64. *Ratio* is the largest error in units of the tolerance that the vectors come with (ten times what',
-    'the reference itself loses in float32); up to 1 passes. Where values must be equal, the ratio is 0.',
-    '',
-    `Engine: ${engine}.`,
-    '',
-    '| area | kind | cases | within tolerance | values compared | worst ratio | at |',
-    '|---|---|---|---|---|---|---|',
-    ...groups(results).map(groupRow),
-    '',
-    '| case | worst value | error | tolerance | ratio | verdict |',
-    '|---|---|---|---|---|---|',
-    ...results.map(caseRow),
-    '',
-  ];
-  return lines.join('\n');
+    '| area | kind | cases | within tolerance | worst ratio | compiled cases | within tolerance | worst ratio |',
+    '|---|---|--:|--:|--:|--:|--:|--:|',
+    ...keys.map((key) => groupRow(key, eager, compiled)),
+    ...failed.map(({ area, name, path, reason }, i) => {
+      const line = `- **failed**: ${area}/${name}${path ? ` (${path})` : ''}: ${reason}`;
+      return i === 0 ? `\n${line}` : line;
+    }),
+  ].join('\n');
 }
 
-function groups(results: readonly CaseResult[]): CaseResult[][] {
-  const byKey = new Map<string, CaseResult[]>();
-  for (const result of results) {
-    const key = `${result.area} ${result.kind} ${result.path}`;
-    byKey.set(key, [...(byKey.get(key) ?? []), result]);
-  }
-  return [...byKey.values()];
+function verdict(results: readonly CaseResult[]): string {
+  const passed = results.filter((result) => result.passed).length;
+  const worst = Math.max(0, ...results.map(worstRatio));
+  return `${passed} of ${results.length} cases within tolerance, worst ratio ${figure(worst)}`;
 }
 
-function groupRow(group: CaseResult[]): string {
-  const { area, kind, path } = group[0]!;
-  const worst = group.reduce((a, b) => (worstRatio(b) > worstRatio(a) ? b : a));
-  const passed = group.filter((result) => result.passed).length;
-  const compared = group.reduce((sum, result) => sum + result.compared, 0);
-  const at = worst.worst && worstRatio(worst) > 0 ? `${worst.name}: \`${worst.worst.tensor}\`` : '';
-  return `| ${area} | ${kind}${path ? `, ${path}` : ''} | ${group.length} | ${passed} | ${compared} | ${figure(worstRatio(worst))} | ${at} |`;
+/** Area, kind and path, compiled or not. */
+function keyOf({ area, kind, path }: CaseResult): string {
+  const variant = path.replace(/(, )?compiled$/, '');
+  return `${area} | ${kind}${variant ? `, ${variant}` : ''}`;
 }
 
-function caseRow({ area, name, path, worst, passed, reason }: CaseResult): string {
-  const title = `${area}/${name}${path ? ` (${path})` : ''}`;
-  const figures = worst
-    ? [`\`${worst.tensor}\``, figure(worst.error), figure(worst.tol), figure(ratio(worst))]
-    : ['', '', '', ''];
-  return `| ${title} | ${figures.join(' | ')} | ${passed ? 'ok' : `**failed**: ${reason}`} |`;
+function groupRow(key: string, ...runs: (readonly CaseResult[])[]): string {
+  const cells = runs.flatMap((run) => {
+    const group = run.filter((result) => keyOf(result) === key);
+    if (group.length === 0) return ['-', '-', '-'];
+    const passed = group.filter((result) => result.passed).length;
+    return [group.length, passed, figure(Math.max(...group.map(worstRatio)))];
+  });
+  return `| ${[key, ...cells].join(' | ')} |`;
 }
