@@ -133,7 +133,7 @@ export class Detector implements ExportSource {
     }
     if (typeof prompt !== 'string')
       throw new UserError('The model answers sentences: give a prompt, not classes.');
-    encodePrompt(prompt, loaded.tokenizer, { maxTokens: loaded.model.textEncoder.maxTokens });
+    encodePrompt(prompt, loaded.tokenizer, loaded.model.prompt);
   }
 
   private plan(raster: Pick<Raster, 'width' | 'height'>, scale: number, options: DetectOptions) {

@@ -39,12 +39,17 @@ function describeInput(config: ModelConfig): string[] {
     const stages = transformer.twoStage ? ['two stages'] : transformer.boxRefine ? ['box refinement'] : [];
     return [config.backbone.name, `${labels.length} classes`, ...stages];
   }
-  const { embed_dim, depths } = config.backbone.config;
-  const { hidden_size, num_hidden_layers } = config.text.config;
   return [
-    `${config.backbone.name} ${embed_dim} x [${depths?.join(', ')}]`,
-    `${config.text.name} ${hidden_size} x ${num_hidden_layers}`,
+    describePart(config.backbone, ['embed_dim', 'depths']),
+    describePart(config.text, ['hidden_size', 'num_hidden_layers']),
   ];
+}
+
+/** A part by its name, with sizes where its configuration gives them. */
+function describePart({ name, config }: { name: string; config: object }, sizes: readonly string[]): string {
+  const given = sizes.map((key) => (config as Readonly<Record<string, unknown>>)[key]);
+  if (given.includes(undefined)) return name;
+  return `${name} ${given.map((size) => (Array.isArray(size) ? `[${size.join(', ')}]` : size)).join(' x ')}`;
 }
 
 async function describeBundled(): Promise<string> {

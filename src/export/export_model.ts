@@ -81,6 +81,7 @@ function assetsOf(
     ops,
     tokens: query?.tokens ?? null,
     ...(query ? { padding: query.padding } : {}),
+    ...(query?.closing === undefined ? {} : { closing: query.closing }),
     threshold,
     labels,
     signatures: Object.fromEntries(

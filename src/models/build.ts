@@ -1,28 +1,60 @@
 // SPDX-License-Identifier: Apache-2.0
-import { buildBackbone } from './backbones/index.js';
-import type { DeformableDetrConfig, MdetrGConfig, ModelConfig } from './config.js';
+import { type Backbone, buildBackbone } from './backbones/index.js';
+import { answersText, type ModelConfig, type TextDetectorConfig } from './config.js';
 import { DeformableDetr } from './deformable_detr/index.js';
+import { GroundingDino } from './grounding_dino/index.js';
 import { seedInitialisers } from './init.js';
+import { Mdetr, MdetrGUpstream } from './mdetr/index.js';
 import { MdetrG } from './mdetr_g.js';
-import { buildTextEncoder } from './text/index.js';
+import { buildTextEncoder, type TransformerTextEncoder } from './text/index.js';
 
 /** Detectors drop nothing in training unless their configuration says so; published text encoders do. */
 const NO_DROPOUT = { hidden_dropout_prob: 0, attention_probs_dropout_prob: 0 };
+
+/** Detectors by the `model_type` of their configuration. */
+interface Models {
+  'mdetr-g': MdetrG;
+  mdetr: Mdetr;
+  'mdetr-g-upstream': MdetrGUpstream;
+  'grounding-dino': GroundingDino;
+  'deformable-detr': DeformableDetr;
+}
+
+/** The detector that a configuration describes. */
+export type ModelOf<C extends ModelConfig> = Models[C['model_type']];
+
+type ConfigOf<T extends ModelConfig['model_type']> = Extract<ModelConfig, { model_type: T }>;
+
+/** How the detectors are put together. */
+const BUILDERS: {
+  readonly [T in ModelConfig['model_type']]: ConfigOf<T> extends TextDetectorConfig
+    ? (config: ConfigOf<T>, backbone: Backbone, text: TransformerTextEncoder) => Models[T]
+    : (config: ConfigOf<T>, backbone: Backbone) => Models[T];
+} = {
+  'mdetr-g': ({ transformer }, backbone, text) => new MdetrG(backbone, text, transformer),
+  mdetr: ({ transformer }, backbone, text) => new Mdetr(backbone, text, transformer),
+  'mdetr-g-upstream': ({ transformer }, backbone, text) => new MdetrGUpstream(backbone, text, transformer),
+  'grounding-dino': ({ transformer }, backbone, text) => new GroundingDino(backbone, text, transformer),
+  'deformable-detr': ({ transformer, labels }, backbone) =>
+    new DeformableDetr(backbone, { ...transformer, classes: labels.length }),
+};
 
 /**
  * A detector with fresh weights.
  * @param config from `preset(name)` or a model folder's `config.json`
  * @param seed fixes the weights
  */
-export function buildModel(config: MdetrGConfig, seed?: number): MdetrG;
-export function buildModel(config: DeformableDetrConfig, seed?: number): DeformableDetr;
-export function buildModel(config: ModelConfig, seed?: number): MdetrG | DeformableDetr;
-export function buildModel(config: ModelConfig, seed = 0): MdetrG | DeformableDetr {
+export function buildModel<C extends ModelConfig>(config: C, seed = 0): ModelOf<C> {
   seedInitialisers(seed);
+  const { model_type } = config;
   const backbone = buildBackbone(config.backbone.name, { ...config.backbone.config });
-  if (config.model_type === 'deformable-detr') {
-    return new DeformableDetr(backbone, { ...config.transformer, classes: config.labels.length });
-  }
-  const text = buildTextEncoder(config.text.name, { ...NO_DROPOUT, ...config.text.config });
-  return new MdetrG(backbone, text, config.transformer);
+  const text = answersText(config)
+    ? buildTextEncoder(config.text.name, { ...NO_DROPOUT, ...config.text.config })
+    : null;
+  const build = BUILDERS[model_type] as unknown as (
+    config: C,
+    backbone: Backbone,
+    text: TransformerTextEncoder | null,
+  ) => ModelOf<C>;
+  return build(config, backbone, text);
 }

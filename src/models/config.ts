@@ -2,9 +2,20 @@
 import { didYouMean, UserError } from '../errors.js';
 import type { SwinConfig } from './backbones/index.js';
 import { DETR_PRESETS, type DeformableDetrOptions, type DetrPresetName } from './deformable_detr/index.js';
+import {
+  GROUNDING_DINO_PRESETS,
+  type GroundingDinoOptions,
+  type GroundingDinoPresetName,
+} from './grounding_dino/index.js';
+import {
+  MDETR_PRESETS,
+  type MdetrGUpstreamOptions,
+  type MdetrOptions,
+  type MdetrPresetName,
+} from './mdetr/index.js';
 import type { MdetrGOptions } from './mdetr_g.js';
 import { IMAGENET, type PreprocessConfig } from './preprocess.js';
-import type { RobertaConfig } from './text/index.js';
+import type { RobertaConfig, TextEncoderConfig } from './text/index.js';
 
 /** What every detector's `config.json` has. */
 interface CommonConfig {
@@ -25,6 +36,30 @@ export interface MdetrGConfig extends CommonConfig {
   transformer: MdetrGOptions;
 }
 
+/** What detectors with a backbone and a text encoder of any family have. */
+interface TextConfig extends CommonConfig {
+  backbone: { name: string; config: Readonly<Record<string, unknown>> };
+  text: { name: string; config: Partial<TextEncoderConfig> };
+}
+
+/** Grounding DINO, a detector that answers sentences. */
+export interface GroundingDinoConfig extends TextConfig {
+  model_type: 'grounding-dino';
+  transformer: GroundingDinoOptions;
+}
+
+/** MDETR as published, a detector that answers sentences. */
+export interface MdetrConfig extends TextConfig {
+  model_type: 'mdetr';
+  transformer: MdetrOptions;
+}
+
+/** MDETR-G as published. */
+export interface MdetrGUpstreamConfig extends TextConfig {
+  model_type: 'mdetr-g-upstream';
+  transformer: MdetrGUpstreamOptions;
+}
+
 /** A detector of the classes in a list. */
 export interface DeformableDetrConfig extends CommonConfig {
   model_type: 'deformable-detr';
@@ -35,7 +70,20 @@ export interface DeformableDetrConfig extends CommonConfig {
 }
 
 /** `config.json` of a detector: all that is needed to build it and to use it, weights and tokenizer apart. */
-export type ModelConfig = MdetrGConfig | DeformableDetrConfig;
+export type ModelConfig =
+  | MdetrGConfig
+  | MdetrConfig
+  | MdetrGUpstreamConfig
+  | GroundingDinoConfig
+  | DeformableDetrConfig;
+
+/** `config.json` of a detector that answers sentences. */
+export type TextDetectorConfig = Extract<ModelConfig, { text: object }>;
+
+/** Whether a detector answers sentences. */
+export function answersText(config: ModelConfig): config is TextDetectorConfig {
+  return 'text' in config;
+}
 
 const COMMON = { model_type: 'mdetr-g', preprocess: { ...IMAGENET, multiple: 32 } } as const;
 
@@ -43,10 +91,15 @@ const COMMON = { model_type: 'mdetr-g', preprocess: { ...IMAGENET, multiple: 32 
  * Presets by name.
  * - `mdetr-g`: the published sizes (three encoder and decoder layers of width 256, 100 queries) with text in encoder and decoder.
  * - `mdetr-g-tiny`: about 4 million parameters, for CPUs and for the checkpoint that comes with the package.
+ * - `mdetr-r101`: the published size of MDETR with ResNet-101 and RoBERTa.
+ * - `grounding-dino-tiny`, `-base`, and `mm-` before them: the published sizes of Grounding DINO.
  * - `deformable-detr-r50`, `-refine`, `-two-stage`: the published sizes of Deformable DETR with ResNet-50, COCO's classes.
  */
 export const PRESETS: Readonly<
-  Record<'mdetr-g' | 'mdetr-g-tiny', MdetrGConfig> & Record<DetrPresetName, DeformableDetrConfig>
+  Record<'mdetr-g' | 'mdetr-g-tiny', MdetrGConfig> &
+    Record<MdetrPresetName, MdetrConfig> &
+    Record<GroundingDinoPresetName, GroundingDinoConfig> &
+    Record<DetrPresetName, DeformableDetrConfig>
 > = {
   'mdetr-g': {
     ...COMMON,
@@ -131,6 +184,8 @@ export const PRESETS: Readonly<
     imageSize: 160,
     threshold: 0.3,
   },
+  ...MDETR_PRESETS,
+  ...GROUNDING_DINO_PRESETS,
   ...DETR_PRESETS,
 };
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { didYouMean, EXIT_CODES, UserError } from '../errors.js';
 import { checkBackbone } from './backbones/index.js';
-import type { DeformableDetrConfig, MdetrGConfig, ModelConfig } from './config.js';
+import { answersText, type DeformableDetrConfig, type ModelConfig } from './config.js';
 import { isRecord } from './config_tree.js';
-import { HEAD_KINDS, type MdetrGOptions, QUERY_SOURCES } from './mdetr_g.js';
+import { LOGIT_KINDS } from './grounding_dino/index.js';
+import { ALIGN_SCALES, CLASS_SCALES, TRANSFORMER_KINDS } from './mdetr/index.js';
+import { HEAD_KINDS, QUERY_SOURCES } from './mdetr_g.js';
 import type { PreprocessConfig } from './preprocess.js';
 import { checkTextEncoder } from './text/index.js';
 
@@ -40,6 +42,7 @@ const names: Rule = {
 };
 
 const COMMON = {
+  model_type: text,
   preset: text,
   backbone: object,
   transformer: object,
@@ -47,17 +50,6 @@ const COMMON = {
   imageSize: count,
   threshold: share,
 };
-
-/** Keys and their rules, by `model_type`. */
-const MODELS: {
-  'mdetr-g': Readonly<Record<keyof MdetrGConfig, Rule>>;
-  'deformable-detr': Readonly<Record<keyof DeformableDetrConfig, Rule>>;
-} = {
-  'mdetr-g': { ...COMMON, model_type: text, text: object },
-  'deformable-detr': { ...COMMON, model_type: text, labels: names },
-};
-
-const MODEL_TYPES = Object.keys(MODELS);
 
 /** `backbone` and `text`; what `config` may hold is the affair of the part that `name` names. */
 const PART: Readonly<Record<'name' | 'config', Rule>> = { name: text, config: object };
@@ -67,7 +59,14 @@ const multipleOf = (n: number): Rule => ({
   accepts: (value) => count.accepts(value) && Number(value) % n === 0,
 });
 
-const TRANSFORMER: Readonly<Record<keyof MdetrGOptions, Rule>> = {
+type TransformerRules<C extends ModelConfig> = Readonly<Record<keyof C['transformer'], Rule>>;
+
+const slots: Rule = {
+  what: 'a whole number from 2 up',
+  accepts: (value) => count.accepts(value) && Number(value) > 1,
+};
+
+const MDETR_G: TransformerRules<ConfigOf<'mdetr-g'>> = {
   dModel: multipleOf(4),
   heads: count,
   encoderLayers: count,
@@ -79,12 +78,17 @@ const TRANSFORMER: Readonly<Record<keyof MdetrGOptions, Rule>> = {
   querySource: oneOf(QUERY_SOURCES),
   fineLevels: { what: 'a whole number from 0 up', accepts: (value) => value === 0 || count.accepts(value) },
   alignDim: count,
-  slots: { what: 'a whole number from 2 up', accepts: (value) => count.accepts(value) && Number(value) > 1 },
+  slots,
   textToImage: flag,
   imageToText: flag,
 };
 
-const DETR_TRANSFORMER: Readonly<Record<keyof DeformableDetrConfig['transformer'], Rule>> = {
+const levels: Rule = {
+  what: 'a whole number from 1 to 5',
+  accepts: (value) => count.accepts(value) && Number(value) <= 5,
+};
+
+const DEFORMABLE_DETR: TransformerRules<ConfigOf<'deformable-detr'>> = {
   dModel: multipleOf(32),
   encoderLayers: count,
   encoderHeads: count,
@@ -94,11 +98,62 @@ const DETR_TRANSFORMER: Readonly<Record<keyof DeformableDetrConfig['transformer'
   decoderHeads: count,
   decoderPoints: count,
   decoderFfn: count,
-  levels: { what: 'a whole number from 1 to 5', accepts: (v) => count.accepts(v) && Number(v) <= 5 },
+  levels,
   queries: count,
   boxRefine: flag,
   twoStage: flag,
   sharedClassHead: flag,
+};
+
+const MDETR: TransformerRules<ConfigOf<'mdetr'>> = {
+  dModel: multipleOf(4),
+  heads: count,
+  encoderLayers: count,
+  decoderLayers: count,
+  ffn: count,
+  queries: count,
+  slots,
+  alignDim: count,
+  align: flag,
+  pooled: flag,
+};
+
+const MDETR_G_UPSTREAM: TransformerRules<ConfigOf<'mdetr-g-upstream'>> = {
+  ...MDETR,
+  kind: oneOf(TRANSFORMER_KINDS),
+  levels,
+  points: count,
+  textAttention: flag,
+  classScale: oneOf(CLASS_SCALES),
+  alignScale: oneOf(ALIGN_SCALES),
+};
+
+const GROUNDING_DINO: TransformerRules<ConfigOf<'grounding-dino'>> = {
+  dModel: multipleOf(32),
+  encoderLayers: count,
+  encoderHeads: multipleOf(2),
+  encoderPoints: count,
+  encoderFfn: multipleOf(2),
+  decoderLayers: count,
+  decoderHeads: count,
+  decoderPoints: count,
+  decoderFfn: count,
+  levels,
+  queries: count,
+  textTokens: count,
+  logits: oneOf(LOGIT_KINDS),
+  sharedBoxHead: flag,
+  sharedClassHead: flag,
+  temperature: { what: 'a number above 0', accepts: (value) => Number(value) > 0 },
+  fusionDropPath: {
+    what: 'a number from 0 to below 1',
+    accepts: (value) => share.accepts(value) && Number(value) < 1,
+  },
+  delimiters: {
+    what: 'a list of token ids',
+    accepts: (value) =>
+      Array.isArray(value) && value.every((id) => Number.isSafeInteger(id) && Number(id) >= 0),
+  },
 };
 
 const PREPROCESS: Readonly<Record<keyof PreprocessConfig, Rule>> = {
@@ -116,6 +171,45 @@ export interface ConfigSource {
   exitCode: number;
 }
 
+type ConfigOf<T extends ModelConfig['model_type']> = Extract<ModelConfig, { model_type: T }>;
+
+/** What a type of model may be configured with. */
+interface ModelRules<C extends ModelConfig> {
+  /** Keys of the whole. */
+  keys: Readonly<Record<keyof C, Rule>>;
+  transformer: TransformerRules<C>;
+  /** Keys of the transformer that divide `dModel`. */
+  heads: readonly (keyof C['transformer'])[];
+  /** Sizes that must go together otherwise. */
+  check?(config: C, source: ConfigSource): void;
+}
+
+/** Types of models by `model_type`. A new one is a row here, in `build.ts` and in `config.ts`. */
+const MODELS: { readonly [T in ModelConfig['model_type']]: ModelRules<ConfigOf<T>> } = {
+  'mdetr-g': { keys: { ...COMMON, text: object }, transformer: MDETR_G, heads: ['heads'] },
+  mdetr: { keys: { ...COMMON, text: object }, transformer: MDETR, heads: ['heads'] },
+  'mdetr-g-upstream': {
+    keys: { ...COMMON, text: object },
+    transformer: MDETR_G_UPSTREAM,
+    heads: ['heads'],
+    check: checkVanilla,
+  },
+  'grounding-dino': {
+    keys: { ...COMMON, text: object },
+    transformer: GROUNDING_DINO,
+    heads: ['encoderHeads', 'decoderHeads'],
+    check: checkFusion,
+  },
+  'deformable-detr': {
+    keys: { ...COMMON, labels: names },
+    transformer: DEFORMABLE_DETR,
+    heads: ['encoderHeads', 'decoderHeads'],
+    check: ({ transformer }, source) => checkStages(transformer, source),
+  },
+};
+
+const MODEL_TYPES = Object.keys(MODELS);
+
 /**
  * Checks a whole configuration: every key there, none unknown, every value of its kind, sizes that go together.
  * @throws UserError naming source and key, and the key that was probably meant
@@ -125,29 +219,21 @@ export function checkModelConfig(value: unknown, source: ConfigSource): ModelCon
   if (!MODEL_TYPES.includes(type)) {
     fail(source, `model_type must be one of ${MODEL_TYPES.join(', ')}, but it is ${JSON.stringify(type)}`);
   }
-  const config = checkKeys(value, MODELS[type], '', source) as unknown as ModelConfig;
+  const rules = MODELS[type] as unknown as ModelRules<ModelConfig>;
+  const config = checkKeys(value, rules.keys, '', source) as unknown as ModelConfig;
   checkKeys(config.backbone, PART, 'backbone.', source);
   checkKeys(config.preprocess, PREPROCESS, 'preprocess.', source);
-  if (config.model_type === 'mdetr-g') {
-    checkKeys(config.text, PART, 'text.', source);
-    checkKeys(config.transformer, TRANSFORMER, 'transformer.', source);
-    checkDivides(config.transformer, 'heads', source);
-  } else {
-    checkKeys(config.transformer, DETR_TRANSFORMER, 'transformer.', source);
-    checkDivides(config.transformer, 'encoderHeads', source);
-    checkDivides(config.transformer, 'decoderHeads', source);
-    checkStages(config.transformer, source);
-  }
+  if (answersText(config)) checkKeys(config.text, PART, 'text.', source);
+  checkKeys(config.transformer, rules.transformer, 'transformer.', source);
+  for (const key of rules.heads) checkDivides(config.transformer, key, source);
+  rules.check?.(config, source);
   checkParts(config, source);
   return config;
 }
 
-function checkDivides<K extends string>(
-  transformer: { dModel: number } & Readonly<Record<K, number>>,
-  key: K,
-  source: ConfigSource,
-): void {
-  const { dModel, [key]: heads } = transformer;
+function checkDivides(transformer: ModelConfig['transformer'], key: string, source: ConfigSource): void {
+  const { dModel } = transformer;
+  const heads = Number((transformer as unknown as Readonly<Record<string, unknown>>)[key]);
   if (dModel % heads === 0) return;
   fail(source, `transformer.${key} is ${heads}, which does not divide transformer.dModel, ${dModel}`);
 }
@@ -167,11 +253,26 @@ function checkStages(
   }
 }
 
+function checkVanilla({ transformer }: ConfigOf<'mdetr-g-upstream'>, source: ConfigSource): void {
+  if (transformer.kind === 'vanilla' && transformer.levels !== 1)
+    fail(source, 'transformer.levels must be 1 with transformer.kind "vanilla"');
+}
+
+/** Fusion has half of the encoder's heads and half of its feed-forward width. */
+function checkFusion({ transformer }: ConfigOf<'grounding-dino'>, source: ConfigSource): void {
+  const { encoderFfn, encoderHeads } = transformer;
+  if (encoderFfn % encoderHeads === 0) return;
+  fail(
+    source,
+    `transformer.encoderHeads is ${encoderHeads}, which does not divide transformer.encoderFfn, ${encoderFfn}`,
+  );
+}
+
 /** What the parts' own code says of their settings. */
 function checkParts(config: ModelConfig, source: ConfigSource): void {
   try {
     checkBackbone(config.backbone.name, { ...config.backbone.config }, `${source.name}: backbone.config`);
-    if (config.model_type === 'mdetr-g')
+    if (answersText(config))
       checkTextEncoder(config.text.name, { ...config.text.config }, `${source.name}: text.config`);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

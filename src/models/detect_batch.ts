@@ -21,11 +21,11 @@ export async function detectBatch(
   captions: readonly string[],
   threshold: number,
 ): Promise<Detection[][]> {
-  const batch = prepareBatch(images, captions, tokenizer, model.textEncoder.maxTokens, config.preprocess);
+  const batch = prepareBatch(images, captions, tokenizer, model.prompt, config.preprocess);
   try {
     const output = model.predict(batch, batch.wordMask);
     try {
-      return await postprocess(model, output, batch, captions, images, threshold);
+      return await postprocess(model.answers, output, batch, captions, images, threshold);
     } finally {
       tf.dispose([output.pred_logits, output.pred_boxes]);
     }

@@ -6,12 +6,13 @@ import type { Backbone } from './backbones/index.js';
 import { DeformableDecoder } from './deformable_decoder.js';
 import { DeformableEncoder, type LevelSequence, type TextSequence } from './deformable_encoder.js';
 import { ContrastiveAlignHead, SoftTokenHead, TokenSigmoidHead } from './heads.js';
-import { LayerNorm, Linear } from './layers/basic.js';
+import { TextResizer } from './layers/text_resizer.js';
 import { FineProjection, LevelProjection } from './level_projection.js';
 import { Module } from './module.js';
 import { type Proposals, TextQuerySelection } from './query_selection.js';
 import type { TextEncoder } from './text/index.js';
-import type { DetectorInput, DetectorOutput, LayerOutput } from './types.js';
+import type { AnswerRule, PromptRule, TextDetector } from './text_detector.js';
+import type { DetectorInput, DetectorOutput, LayerOutput, WordMask } from './types.js';
 
 /** How a query says which words it answers to. */
 export const HEAD_KINDS = ['token-sigmoid', 'soft-token'] as const;
@@ -20,6 +21,12 @@ export type HeadKind = (typeof HEAD_KINDS)[number];
 /** Where the decoder's first boxes come from. */
 export const QUERY_SOURCES = ['text', 'learned'] as const;
 export type QuerySource = (typeof QUERY_SOURCES)[number];
+
+/**
+ * Queries chosen by the text stand several to an object, and those that agree this much are one object. (MDETR's learned
+ * queries settle that among themselves.)
+ */
+const DUPLICATE_IOU = 0.5;
 
 /** Everything about the transformer and the heads; backbone and text encoder are built outside. */
 export interface MdetrGOptions {
@@ -81,9 +88,6 @@ export interface MdetrGOutput extends DetectorOutput {
   intermediates: Record<string, tf.Tensor>;
 }
 
-/** `[batch, tokens]`, 1 = a token that stands for words of the caption (neither padding nor special). */
-export type WordMask = tf.Tensor2D;
-
 /**
  * MDETR-G: boxes for what a sentence says, in overhead pictures. Image features of several levels and text features
  * meet in a deformable encoder and decoder, so that boxes depend on the words.
@@ -92,7 +96,9 @@ export type WordMask = tf.Tensor2D;
  * (Swin backbone, three encoder and decoder layers, learned temperature). Departures from MDETR-G's published code, where
  * the caption reaches the boxes in no layer of its recommended recipe: text enters encoder and decoder.
  */
-export class MdetrG extends Module {
+export class MdetrG extends Module implements TextDetector {
+  readonly prompt: PromptRule;
+  readonly answers: AnswerRule;
   private readonly resizer: TextResizer;
   private readonly inputProj: LevelProjection;
   private readonly fineProj: FineProjection | null;
@@ -125,6 +131,12 @@ export class MdetrG extends Module {
   ) {
     super();
     const { dModel, heads, ffn, points, alignDim, queries } = options;
+    this.prompt = { maxTokens: textEncoder.maxTokens, joint: ', ' };
+    this.answers = {
+      soft: options.head === 'soft-token',
+      specialTokens: false,
+      duplicateIou: options.querySource === 'text' ? DUPLICATE_IOU : 1,
+    };
     const { fineLevels } = options;
     const levels = backbone.channels.length - fineLevels;
     if (levels < 1) {
@@ -337,20 +349,4 @@ function layerOutput(
     pred_boxes: at(boxes),
     ...(projections ? { proj_queries: at(projections) } : {}),
   };
-}
-
-/** Text features to the transformer's width; MDETR's `resizer.{fc,layer_norm}`, with its epsilon. */
-class TextResizer extends Module {
-  private readonly fc: Linear;
-  private readonly norm: LayerNorm;
-
-  constructor(hidden: number, dModel: number) {
-    super();
-    this.fc = this.child('fc', new Linear(hidden, dModel));
-    this.norm = this.child('layer_norm', new LayerNorm(dModel, 1e-12));
-  }
-
-  forward(x: tf.Tensor): tf.Tensor {
-    return this.norm.forward(this.fc.forward(x));
-  }
 }

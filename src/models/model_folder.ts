@@ -1,30 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { EXIT_CODES, UserError } from '../errors.js';
-import { buildModel } from './build.js';
-import type { DeformableDetrConfig, MdetrGConfig, ModelConfig } from './config.js';
+import { buildModel, type ModelOf } from './build.js';
+import { answersText, type DeformableDetrConfig, type ModelConfig, type TextDetectorConfig } from './config.js';
 import { parseModelConfig } from './config_check.js';
+import type { DeformableDetr } from './deformable_detr/index.js';
 import {
-  type DeformableDetr,
-  isHuggingFaceDetr,
-  loadDetrWeights,
-  loadHuggingFaceDetr,
-  loadOriginalDetr,
-} from './deformable_detr/index.js';
-import type { MdetrG } from './mdetr_g.js';
-import type { Module } from './module.js';
-import { ROBERTA_DEFAULTS, Tokenizer } from './text/index.js';
-import { isWeights } from './weights/checkpoint_file.js';
-import { readSafetensors } from './weights/safetensors.js';
-import { loadStateDict } from './weights/state_dict.js';
+  isHuggingFaceDetector,
+  loadDetectorWeights,
+  readHuggingFaceDetector,
+  readOriginalDetector,
+} from './detector_weights.js';
+import { Tokenizer, textEncoderSettings } from './text/index.js';
+import { isWeights, readCheckpoint } from './weights/checkpoint_file.js';
+import { readHuggingFace } from './weights/huggingface.js';
+import { readSafetensors, type StoredTensor } from './weights/safetensors.js';
 
 /** A detector that answers sentences, with everything that is needed to use it. */
 export interface LoadedTextDetector {
   answers: 'text';
-  model: MdetrG;
-  config: MdetrGConfig;
+  model: ModelOf<TextDetectorConfig>;
+  config: TextDetectorConfig;
   tokenizer: Tokenizer;
   /** Contents of `tokenizer.json`, to be kept beside weights that are saved again. */
   tokenizerJson: string;
@@ -50,8 +48,9 @@ const FILES = { config: 'config.json', tokenizer: 'tokenizer.json', weights: WEI
 
 /**
  * Reads a model folder: `config.json`, `model.safetensors` and, for a detector that answers sentences, `tokenizer.json`.
- * Hugging Face's folders of Deformable DETR are read too, and checkpoints (`.pth`) of its original repository. Of a
- * checkpoint of a training run the averaged weights are taken.
+ * Hugging Face's folders of Deformable DETR and Grounding DINO are read too, and checkpoints (`.pth`) of the original
+ * repositories, a text detector's with `tokenizer.json` beside it. Of a checkpoint of a training run the averaged weights
+ * are taken.
  * @param folder or a checkpoint
  * @param adapt changes the configuration before the model is built, in ways that its weights can follow
  * @throws UserError (exit code `checkpoint`) naming the file, and the tensor where one is wrong; nothing stays half loaded
@@ -60,22 +59,69 @@ export async function loadModelFolder(
   folder: string,
   adapt: <C extends ModelConfig>(config: C) => C = (config) => config,
 ): Promise<LoadedModel> {
-  if (await isCheckpoint(folder)) return { answers: 'classes', ...(await loadOriginalDetr(folder, adapt)) };
-  const given = await readConfigFile(folder);
-  if (isHuggingFaceDetr(given)) {
-    return { answers: 'classes', ...(await loadHuggingFaceDetr(folder, adapt)) };
+  const { config: found, tensors, source, beside } = await readModel(folder);
+  const config = adapt(found);
+  const text = answersText(config) ? await readTokenizer(beside, config) : null;
+  const model = buildModel(config);
+  try {
+    loadDetectorWeights(model, tensors, config, source);
+  } catch (error) {
+    model.dispose();
+    throw error;
   }
-  const config = adapt(parseModelConfig(given, join(folder, FILES.config)));
-  return config.model_type === 'mdetr-g' ? loadText(folder, config) : loadClasses(folder, config);
+  const loaded = text ? { answers: 'text', model, config, ...text } : { answers: 'classes', model, config };
+  return loaded as LoadedModel;
 }
 
-/** What a model folder's detector is asked with, by its `config.json` alone. @throws UserError as loading would */
+/** What a model folder's detector is asked with, without its weights where there is a `config.json`. @throws UserError as loading would */
 export async function modelAnswers(folder: string): Promise<LoadedModel['answers']> {
-  // All checkpoints that are read without a configuration are of that kind.
-  if (await isCheckpoint(folder)) return 'classes';
+  if (await isCheckpoint(folder)) {
+    return answersText(readOriginalDetector(await readCheckpoint(folder), folder)) ? 'text' : 'classes';
+  }
   const given = await readConfigFile(folder);
-  if (isHuggingFaceDetr(given)) return 'classes';
-  return parseModelConfig(given, join(folder, FILES.config)).model_type === 'mdetr-g' ? 'text' : 'classes';
+  const path = join(folder, FILES.config);
+  const config = isHuggingFaceDetector(given)
+    ? readHuggingFaceDetector(given as Record<string, unknown>, path, new Map())
+    : parseModelConfig(given, path);
+  return answersText(config) ? 'text' : 'classes';
+}
+
+/** A detector as it lies on disk. */
+interface StoredModel {
+  /** Ours, or in our terms. */
+  config: ModelConfig;
+  tensors: ReadonlyMap<string, StoredTensor>;
+  /** What messages call the weights. */
+  source: string;
+  /** Folder in which the tokenizer is. */
+  beside: string;
+}
+
+async function readModel(folder: string): Promise<StoredModel> {
+  if (await isCheckpoint(folder)) {
+    const file = await readCheckpoint(folder);
+    const config = readOriginalDetector(file, folder);
+    return { config, tensors: file.tensors, source: folder, beside: dirname(folder) };
+  }
+  const given = await readConfigFile(folder);
+  const path = join(folder, FILES.config);
+  if (isHuggingFaceDetector(given)) {
+    const { config, tensors } = await readHuggingFace(folder);
+    return {
+      config: readHuggingFaceDetector(config, path, tensors),
+      tensors,
+      source: folder,
+      beside: folder,
+    };
+  }
+  const config = parseModelConfig(given, path);
+  const source = weightsOf(folder);
+  return { config, tensors: await readSafetensors(source), source, beside: folder };
+}
+
+function weightsOf(folder: string): string {
+  const averages = join(folder, AVERAGES_FILE);
+  return existsSync(averages) ? averages : join(folder, FILES.weights);
 }
 
 async function isCheckpoint(path: string): Promise<boolean> {
@@ -87,42 +133,18 @@ async function readConfigFile(folder: string): Promise<unknown> {
   return readJson(folder, FILES.config);
 }
 
-async function loadText(folder: string, config: MdetrGConfig): Promise<LoadedTextDetector> {
+async function readTokenizer(
+  folder: string,
+  config: TextDetectorConfig,
+): Promise<Pick<LoadedTextDetector, 'tokenizer' | 'tokenizerJson'>> {
   const tokenizerJson = await readText(folder, FILES.tokenizer);
   const tokenizer = await Tokenizer.fromFile(join(folder, FILES.tokenizer));
   checkVocabulary(tokenizer, config, folder);
-  const source = weightsOf(folder);
-  const tensors = await readSafetensors(source);
-  const model = filled(buildModel(config), (fresh) => loadStateDict(fresh, tensors, { source }));
-  return { answers: 'text', model, config, tokenizer, tokenizerJson };
+  return { tokenizer, tokenizerJson };
 }
 
-async function loadClasses(folder: string, config: DeformableDetrConfig): Promise<LoadedClassDetector> {
-  const source = weightsOf(folder);
-  const tensors = await readSafetensors(source);
-  const { name } = config.backbone;
-  const model = filled(buildModel(config), (fresh) => loadDetrWeights(fresh, tensors, name, source));
-  return { answers: 'classes', model, config };
-}
-
-function weightsOf(folder: string): string {
-  const averages = join(folder, AVERAGES_FILE);
-  return existsSync(averages) ? averages : join(folder, FILES.weights);
-}
-
-/** `model` once `fill` has gone well; freed if not. */
-function filled<M extends Module>(model: M, fill: (model: M) => void): M {
-  try {
-    fill(model);
-    return model;
-  } catch (error) {
-    model.dispose();
-    throw error;
-  }
-}
-
-function checkVocabulary({ vocabularySize }: Tokenizer, { text }: MdetrGConfig, folder: string): void {
-  const rows = text.config.vocab_size ?? ROBERTA_DEFAULTS.vocab_size;
+function checkVocabulary({ vocabularySize }: Tokenizer, { text }: TextDetectorConfig, folder: string): void {
+  const rows = textEncoderSettings(text.name, text.config).vocab_size;
   if (vocabularySize <= rows) return;
   throw new UserError(
     `${join(folder, FILES.tokenizer)} has ${vocabularySize} tokens, but the model has room for ${rows} ` +

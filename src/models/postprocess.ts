@@ -1,34 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import type { MdetrG, MdetrGOutput } from './mdetr_g.js';
 import { nmsXyxy } from './nms.js';
 import type { PreparedBatch } from './preprocess.js';
 import { type Encoding, phraseOfTokens } from './text/index.js';
+import type { AnswerRule, Prediction } from './text_detector.js';
 import type { Detection, Span } from './types.js';
 
 /** A word belongs to a detection if its probability is at least this share of the best word's. */
 const WORD_SHARE = 0.5;
 
 /**
- * Queries chosen by the text stand several to an object, and those that agree this much are one object. (MDETR's learned
- * queries settle that among themselves.)
- */
-export const DUPLICATE_IOU = 0.5;
-
-/**
  * Predictions of the last decoder layer as detections of each picture, best first.
+ * @param answers how the model's predictions are read
  * @param sizes width and height of each picture, in pixels
  * @param threshold least score
  */
 export async function postprocess(
-  model: MdetrG,
-  output: Pick<MdetrGOutput, 'pred_logits' | 'pred_boxes'>,
+  answers: AnswerRule,
+  output: Prediction,
   batch: PreparedBatch,
   captions: readonly string[],
   sizes: readonly { width: number; height: number }[],
   threshold: number,
 ): Promise<Detection[][]> {
-  const soft = model.options.head === 'soft-token';
+  const { soft, duplicateIou } = answers;
   const probability = tf.tidy(() => (soft ? tf.softmax(output.pred_logits) : tf.sigmoid(output.pred_logits)));
   const [probabilities, boxes] = await Promise.all([probability.data(), output.pred_boxes.data()]);
   const [, queries, slots] = output.pred_logits.shape;
@@ -38,7 +33,9 @@ export async function postprocess(
     for (let q = 0; q < queries; q++) {
       const row = (i * queries + q) * slots;
       const tokens = probabilities.subarray(row, row + slots) as Float32Array;
-      const score = soft ? 1 - tokens[slots - 1]! : bestWord(tokens, batch.encodings[i]!);
+      const score = soft
+        ? 1 - tokens[slots - 1]!
+        : bestToken(tokens, batch.encodings[i]!, answers.specialTokens);
       if (!(score >= threshold)) continue;
       const box = boxes.subarray((i * queries + q) * 4, (i * queries + q + 1) * 4) as Float32Array;
       found.push({
@@ -47,18 +44,17 @@ export async function postprocess(
         ...phraseOf(caption, tokens, batch.encodings[i]!),
       });
     }
-    const limit = model.options.querySource === 'text' ? DUPLICATE_IOU : 1;
     const boxesOf = found.map(({ box }) => box);
     const scores = found.map(({ score }) => score);
-    return nmsXyxy(boxesOf, scores, limit).map((kept) => found[kept]!);
+    return nmsXyxy(boxesOf, scores, duplicateIou).map((kept) => found[kept]!);
   });
 }
 
-/** Largest probability of a token that stands for words. */
-function bestWord(tokens: Float32Array, encoding: Encoding): number {
+/** Largest probability of a token, or only of those that stand for words. */
+function bestToken(tokens: Float32Array, encoding: Encoding, specialTokens: boolean): number {
   let best = 0;
   encoding.specialTokensMask.forEach((special, t) => {
-    if (!special) best = Math.max(best, tokens[t] ?? 0);
+    if (specialTokens || !special) best = Math.max(best, tokens[t] ?? 0);
   });
   return best;
 }
@@ -72,7 +68,7 @@ export function phraseOf(
   tokens: Float32Array,
   encoding: Encoding,
 ): { phrase: string; spans: Span[] } {
-  const phrases = phraseOfTokens(caption, encoding, tokens, WORD_SHARE * bestWord(tokens, encoding));
+  const phrases = phraseOfTokens(caption, encoding, tokens, WORD_SHARE * bestToken(tokens, encoding, false));
   return { phrase: phrases.map(({ text }) => text).join(' '), spans: phrases.map(({ span }) => span) };
 }
 

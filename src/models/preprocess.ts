@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { UserError } from '../errors.js';
-import { type Encoding, encodePrompt, type Tokenizer } from './text/index.js';
+import { type Encoding, encodePrompt, type PromptOptions, type Tokenizer } from './text/index.js';
 import type { DetectorInput, RgbImage } from './types.js';
 
 export interface PreprocessConfig {
@@ -91,12 +91,12 @@ function paddingMask(images: readonly RgbImage[], width: number, height: number)
 export function batchText(
   captions: readonly string[],
   tokenizer: Tokenizer,
-  maxTokens: number,
+  prompt: PromptOptions,
   multiple = 8,
 ): Pick<PreparedBatch, 'inputIds' | 'textMask' | 'wordMask' | 'encodings'> {
-  const encodings = captions.map((caption) => encodePrompt(caption, tokenizer, { maxTokens }));
+  const encodings = captions.map((caption) => encodePrompt(caption, tokenizer, prompt));
   const longest = Math.max(...encodings.map((encoding) => encoding.ids.length));
-  const length = Math.min(Math.ceil(longest / multiple) * multiple, maxTokens);
+  const length = Math.min(Math.ceil(longest / multiple) * multiple, prompt.maxTokens);
   const ids = new Int32Array(captions.length * length).fill(tokenizer.padding.id);
   const mask = new Float32Array(captions.length * length);
   const words = new Float32Array(captions.length * length);
@@ -141,11 +141,11 @@ export function prepareBatch(
   images: readonly RgbImage[],
   captions: readonly string[],
   tokenizer: Tokenizer,
-  maxTokens: number,
+  prompt: PromptOptions,
   config: PreprocessConfig,
   textMultiple = 8,
 ): PreparedBatch {
-  const text = batchText(captions, tokenizer, maxTokens, textMultiple);
+  const text = batchText(captions, tokenizer, prompt, textMultiple);
   const { pixels, mask } = batchPixels(images, config);
   return { pixels, pixelMask: mask, ...text, width: pixels.shape[2], height: pixels.shape[1] };
 }

@@ -40,6 +40,9 @@ export interface DetectorInput {
   textMask: tf.Tensor2D;
 }
 
+/** `[batch, tokens]`, 1 = a token that stands for words of the caption (neither padding nor special). */
+export type WordMask = tf.Tensor2D;
+
 /** Predictions of one decoder layer. */
 export interface LayerOutput {
   /** `[batch, queries, tokens]` (one logit a token), or with a last "no object" slot in softmax heads. */

@@ -12,6 +12,8 @@ interface ModelDescription {
   height: number;
   input: 'pixels' | 'encoded';
   tokens: number | null;
+  /** What a query must end with. */
+  closing?: string;
   threshold: number;
   labels: string[];
 }
@@ -133,7 +135,7 @@ interface TextInput {
 
 async function textInput(
   query: string | null,
-  { tokens }: ModelDescription,
+  { tokens, closing }: ModelDescription,
   assets: string,
 ): Promise<TextInput | null> {
   if (tokens === null) {
@@ -141,7 +143,10 @@ async function textInput(
     throw new UserError('this model takes no query: what it looks for is part of it', EXIT_CODES.data);
   }
   const tokenizer = await Tokenizer.fromFile(join(assets, 'tokenizer.json'));
-  const encoding = encodePrompt(query ?? '', tokenizer, { maxTokens: tokens });
+  const encoding = encodePrompt(query ?? '', tokenizer, {
+    maxTokens: tokens,
+    ...(closing === undefined ? {} : { closing }),
+  });
   const padding = tokens - encoding.ids.length;
   return {
     inputs: {

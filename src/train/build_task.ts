@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { preset } from '../models/config.js';
+import { answersText, preset } from '../models/config.js';
 import { modelAnswers } from '../models/model_folder.js';
 import type { RunConfig } from './config/schema.js';
 import { buildDetectionTask } from './detection/build_task.js';
@@ -10,7 +10,7 @@ import type { TrainTask } from './task.js';
 export async function buildTask(config: RunConfig): Promise<TrainTask> {
   const answers =
     config.load === null
-      ? preset(config.model).model_type === 'mdetr-g'
+      ? answersText(preset(config.model))
         ? 'text'
         : 'classes'
       : await modelAnswers(config.load);

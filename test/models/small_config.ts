@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type DeformableDetrConfig, type MdetrGConfig, preset } from '../../src/models/config.js';
+import {
+  type DeformableDetrConfig,
+  type GroundingDinoConfig,
+  type MdetrConfig,
+  type MdetrGConfig,
+  type MdetrGUpstreamConfig,
+  preset,
+} from '../../src/models/config.js';
 
 /** The tiny preset with fewer channels: every part is there, and it builds at once. */
 export function smallConfig(head: 'token-sigmoid' | 'soft-token'): MdetrGConfig {
@@ -52,5 +59,100 @@ export function smallDetrConfig(kind: DetrKind): DeformableDetrConfig {
     },
     labels: ['ship', 'plane', 'storage tank', 'car'],
     imageSize: 64,
+  };
+}
+
+/** A Grounding DINO with few channels. */
+export function smallGroundingDinoConfig(logits: 'dot' | 'scaled' = 'dot'): GroundingDinoConfig {
+  const config = preset(logits === 'dot' ? 'grounding-dino-tiny' : 'mm-grounding-dino-tiny');
+  return {
+    ...config,
+    backbone: {
+      name: 'swin',
+      config: { embed_dim: 8, depths: [1, 1, 1, 1], num_heads: [1, 1, 2, 2], window_size: 4 },
+    },
+    text: {
+      name: 'bert',
+      config: {
+        vocab_size: 1040,
+        hidden_size: 16,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        intermediate_size: 16,
+        max_position_embeddings: 40,
+        add_pooling_layer: false,
+      },
+    },
+    transformer: {
+      ...config.transformer,
+      dModel: 32,
+      encoderLayers: 1,
+      encoderHeads: 4,
+      encoderFfn: 32,
+      decoderLayers: 2,
+      decoderHeads: 4,
+      decoderFfn: 32,
+      queries: 7,
+      textTokens: 24,
+    },
+    imageSize: 64,
+  };
+}
+
+const SMALL_RESNET = {
+  name: 'resnet',
+  config: { embedding_size: 8, hidden_sizes: [8, 16, 24, 32], depths: [1, 1, 1, 1], layer_type: 'basic' },
+};
+
+/** MDETR with few channels. */
+export function smallMdetrConfig(): MdetrConfig {
+  const config = preset('mdetr-r101');
+  return {
+    ...config,
+    backbone: { ...SMALL_RESNET, config: { ...SMALL_RESNET.config, out_features: ['stage4'] } },
+    text: {
+      name: 'roberta',
+      config: {
+        vocab_size: 50,
+        hidden_size: 16,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        intermediate_size: 16,
+        max_position_embeddings: 66,
+      },
+    },
+    transformer: {
+      ...config.transformer,
+      dModel: 32,
+      heads: 4,
+      encoderLayers: 2,
+      decoderLayers: 2,
+      ffn: 32,
+      queries: 6,
+      slots: 24,
+      alignDim: 16,
+      pooled: true,
+    },
+    imageSize: 64,
+  };
+}
+
+/** MDETR-G as published, with few channels. */
+export function smallUpstreamConfig(kind: 'deformable' | 'vanilla'): MdetrGUpstreamConfig {
+  const { transformer, ...rest } = smallMdetrConfig();
+  return {
+    ...rest,
+    model_type: 'mdetr-g-upstream',
+    preset: 'mdetr-g-upstream',
+    backbone: SMALL_RESNET,
+    transformer: {
+      ...transformer,
+      kind,
+      levels: kind === 'vanilla' ? 1 : 3,
+      points: 2,
+      textAttention: true,
+      classScale: 'learnable',
+      alignScale: 'learnable',
+    },
   };
 }

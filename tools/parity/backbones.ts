@@ -7,6 +7,7 @@ import { type LoadOptions, loadStateDict } from '../../src/models/weights/state_
 import type { CaseContext } from './context.js';
 import { formulaImage, formulaTensor } from './formula.js';
 import { runNetwork } from './network.js';
+import { sampleOf, statisticsOf } from './summary.js';
 
 /** Areas of small networks, one family each. */
 interface Family {
@@ -76,9 +77,6 @@ export function isPublished(model: unknown): boolean {
   return typeof model === 'string' && Object.hasOwn(PUBLISHED, model);
 }
 
-/** How many values of a map are stored. */
-const SAMPLES = 512;
-
 /** Kind `published`: a backbone of full size with weights by formula; samples and statistics of its maps. */
 export async function runPublished(context: CaseContext): Promise<void> {
   const { model, image, batch } = context.config as { model: string; image: [number, number]; batch: number };
@@ -122,27 +120,6 @@ function compareSummary(context: CaseContext, name: string, level: tf.Tensor4D):
   const map = tf.transpose(level, [0, 3, 1, 2]);
   context.check(`${name}: shape`, map.shape.join() === shapes[name]?.join(), `it is [${map.shape}]`);
   const values = map.dataSync();
-  const count = Math.min(SAMPLES, values.length);
-  const sample = Float64Array.from(
-    { length: count },
-    (_, k) => values[Math.floor((k * values.length) / count)]!,
-  );
-  context.compare(`out/${name}.sample`, { shape: [count], data: sample });
-  context.compare(`out/${name}.stats`, { shape: [5], data: statistics(values) });
-}
-
-/** Mean, mean size, root of the mean square, smallest, largest. */
-function statistics(values: ArrayLike<number>): Float64Array {
-  let [sum, sizes, squares] = [0, 0, 0];
-  let [smallest, largest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i]!;
-    sum += value;
-    sizes += Math.abs(value);
-    squares += value * value;
-    smallest = Math.min(smallest, value);
-    largest = Math.max(largest, value);
-  }
-  const n = values.length;
-  return Float64Array.of(sum / n, sizes / n, Math.sqrt(squares / n), smallest, largest);
+  context.compare(`out/${name}.sample`, sampleOf(values));
+  context.compare(`out/${name}.stats`, statisticsOf(values));
 }

@@ -15,6 +15,7 @@ import { AdamW } from '../../src/train/optimizer.js';
 import { Stepper } from '../../src/train/run/step.js';
 import type { TrainTask } from '../../src/train/task.js';
 import type { CaseContext } from './context.js';
+import { compareGradientsOf } from './gradients.js';
 import { labelledTargets, matchedPairs } from './hungarian.js';
 
 interface DetectorConfig {
@@ -52,7 +53,7 @@ export async function runDetector(context: CaseContext): Promise<void> {
     }
     const compute = () => criterion.compute(model.forward(input, { training: true }), targets);
     compareLosses(context, context.compute(compute), config.targets);
-    compareGradients(context, model, compute);
+    compareGradientsOf(context, model, () => compute().total);
     await compareTraining(context, model, compute);
   } finally {
     model.dispose();
@@ -141,24 +142,6 @@ function compareMatches(
 }
 
 // ---- Gradients and training ----
-
-function compareGradients(context: CaseContext, model: DeformableDetr, compute: () => DetectionLosses): void {
-  const parameters = model.namedParameters();
-  const names = context
-    .expected(/^grad\//)
-    .map((name) => name.slice('grad/'.length))
-    .filter((name) => parameters.has(name));
-  const leaves = names.map((name) => parameters.get(name)!);
-  const gradients = context.gradients(
-    leaves.map(({ variable }) => variable),
-    () => compute().total,
-  );
-  names.forEach((name, i) => {
-    const { variable, layout } = leaves[i]!;
-    const gradient = storeTensor(gradients[i] ?? tf.zerosLike(variable), layout);
-    context.compare(`grad/${name}`, { shape: gradient.shape, data: gradient.data as Float32Array });
-  });
-}
 
 async function compareTraining(
   context: CaseContext,

@@ -3,12 +3,15 @@ import { isPublished, runFamily, runPublished } from './backbones.js';
 import { runCoco } from './coco_eval.js';
 import type { CaseContext } from './context.js';
 import { runDetector } from './deformable_detr.js';
+import { runGroundingDino } from './grounding_dino.js';
 import { runAssignment, runBoxes, runFocal, runMatcher, runSetLosses } from './hungarian.js';
 import { runContrastive, runCriterion, runPositiveMap } from './mdetr.js';
+import { runMdetrModel } from './mdetr_model.js';
 import { runMsdaCore, runMsdaModule } from './msda.js';
 import { runOptim } from './optim.js';
-import { runEncoder, runTokenizer } from './roberta.js';
 import { runSwinBackbone, runSwinModel } from './swin.js';
+import { runTextEncoder } from './text_encoder.js';
+import { runTokenizer } from './tokenizer.js';
 import type { ParityArea, ParityCase } from './types.js';
 
 /** Runs a case through the library and compares. */
@@ -40,7 +43,8 @@ export const KINDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
   },
   swin_v2: { network: { run: runFamily, compiles: true } },
   backbones: { published: { run: runPublished, compiles: true } },
-  roberta: { tokenizer: { run: runTokenizer }, encoder: { run: runEncoder, compiles: true } },
+  roberta: { tokenizer: { run: runTokenizer }, encoder: { run: runTextEncoder, compiles: true } },
+  bert: { encoder: { run: runTextEncoder, compiles: true } },
   hungarian: {
     // In plain operations it reads the costs.
     assignment: { run: runAssignment, paths: OP_PATHS, compiles: ['native'] },
@@ -50,14 +54,20 @@ export const KINDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
     losses: { run: runSetLosses, compiles: true },
   },
   'deformable-detr': { detector: { run: runDetector, compiles: true } },
+  detectors: { model: { run: runWholeDetector, compiles: true } },
+  'grounding-dino': { detector: { run: runGroundingDino, compiles: true } },
   'coco-eval': { coco: { run: runCoco } },
   optim: { optim: { run: runOptim } },
   mdetr: {
     criterion: { run: runCriterion, compiles: true },
     contrastive: { run: runContrastive, compiles: true },
     positive_map: { run: runPositiveMap },
+    model: { run: runMdetrModel, compiles: true },
   },
-  mdetr_g: { criterion: { run: runCriterion, compiles: true } },
+  mdetr_g: {
+    criterion: { run: runCriterion, compiles: true },
+    model: { run: runMdetrModel, compiles: true },
+  },
 };
 
 /** Areas with at least one known kind. */
@@ -69,7 +79,7 @@ const SIGNS: readonly [kind: string, fits: (entry: ParityCase, tensors: string[]
     'published',
     (entry) => 'shapes' in entry && entry.weights === 'formula' && isPublished(entry.config.model),
   ],
-  ['detector', ({ config }) => 'train_backbone' in config],
+  ['detector', ({ config }) => 'train_backbone' in config || 'phrases' in config],
   ['optim', ({ config }) => 'groups' in config && 'steps' in config],
   [
     'positive_map',

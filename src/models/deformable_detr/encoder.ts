@@ -7,14 +7,20 @@ import { MSDeformAttn } from '../layers/ms_deform_attn.js';
 import { Module } from '../module.js';
 import type { DeformableDetrOptions } from './options.js';
 
+/** Sizes of an encoder layer. */
+export type EncoderLayerOptions = Pick<
+  DeformableDetrOptions,
+  'dModel' | 'encoderHeads' | 'encoderPoints' | 'encoderFfn' | 'levels'
+>;
+
 /** Deformable self-attention over all levels, then a feed-forward network; a norm behind each. */
-class EncoderLayer extends Module {
+export class EncoderLayer extends Module {
   private readonly attention: MSDeformAttn;
   private readonly attentionNorm: LayerNorm;
   private readonly ffn: FeedForward;
   private readonly finalNorm: LayerNorm;
 
-  constructor(options: DeformableDetrOptions) {
+  constructor(options: EncoderLayerOptions) {
     super();
     const { dModel, encoderHeads: heads, levels, encoderPoints: points, encoderFfn } = options;
     this.attention = this.child('self_attn', new MSDeformAttn({ dModel, heads, levels, points }));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { EXIT_CODES, UserError } from '../../errors.js';
 import { backboneConfig } from '../backbones/index.js';
 import type { DeformableDetrConfig } from '../config.js';
+import { huggingFaceBackbone, huggingFaceSettings } from '../huggingface_config.js';
 import { IMAGENET } from '../preprocess.js';
 
 /** Keys whose other values are not supported, and the one that is. */
@@ -21,22 +21,7 @@ export function readHuggingFaceConfig(
   source: string,
   untied = false,
 ): DeformableDetrConfig {
-  const fail = (what: string): never => {
-    throw new UserError(`${source}: ${what}`, EXIT_CODES.checkpoint);
-  };
-  if (config.model_type !== 'deformable_detr') {
-    fail(`model_type is ${JSON.stringify(config.model_type)}, expected "deformable_detr"`);
-  }
-  for (const [key, value] of Object.entries(FIXED)) {
-    if ((config[key] ?? value) !== value)
-      fail(`${key} ${JSON.stringify(config[key])} is not supported, only ${JSON.stringify(value)}`);
-  }
-  const count = (key: string, missing: number): number => {
-    const value = config[key] ?? missing;
-    if (!Number.isSafeInteger(value) || (value as number) < 1)
-      fail(`${key} must be a whole number above 0, but it is ${JSON.stringify(value)}`);
-    return value as number;
-  };
+  const { count, fail } = huggingFaceSettings(config, source, ['deformable_detr'], FIXED);
   const twoStage = config.two_stage === true;
   const boxRefine = config.with_box_refine === true;
   return {
@@ -77,8 +62,8 @@ function backboneOf(
   fail: (what: string) => never,
 ): DeformableDetrConfig['backbone'] {
   const levels = config.num_feature_levels === 1 ? ['stage4'] : ['stage2', 'stage3', 'stage4'];
-  const inner = config.backbone_config as Record<string, unknown> | null | undefined;
-  if (inner) return { name: String(inner.model_type), config: { ...inner } };
+  const inner = huggingFaceBackbone(config);
+  if (inner) return inner;
   const size = /^resnet(18|34|50|101|152)$/.exec(String(config.backbone ?? 'resnet50'));
   if (!size) return fail(`backbone ${JSON.stringify(config.backbone)} is not supported`);
   return { name: `resnet-${size[1]}`, config: { out_features: levels } };

@@ -1,27 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-import * as tf from '@tensorflow/tfjs';
-import { noGrad } from '../../ops/index.js';
+import type * as tf from '@tensorflow/tfjs';
 import type { LevelSequence } from '../deformable_encoder.js';
 import { Conv2d } from '../layers/basic.js';
 import { GroupNorm } from '../layers/group_norm.js';
-import { sineGrid, sinePosition } from '../layers/position.js';
-import { resizeMask, validRatio } from '../level_projection.js';
+import type { SineOptions } from '../layers/position.js';
+import { levelSequence } from '../level_sequence.js';
 import { Module } from '../module.js';
 
 const GROUPS = 32;
 
 /** Deformable DETR counts pixels at their centres. */
-const SINE = { offset: 0.5 } as const;
+const SINE: SineOptions = { offset: 0.5 };
 
 /** A convolution and a group norm for each level; the owner registers {@link levels} as `input_proj`. */
 export class InputProjection extends Module {
   readonly levels: InputLevel[];
 
-  /** @param channels of the backbone's maps, finest first @param count levels wanted */
+  /**
+   * @param channels of the backbone's maps, finest first
+   * @param count levels wanted
+   * @param sine how positions are embedded; default: Deformable DETR's way
+   */
   constructor(
     channels: readonly number[],
-    private readonly dModel: number,
+    dModel: number,
     count: number,
+    private readonly sine: SineOptions = SINE,
   ) {
     super();
     const used = channels.slice(-count);
@@ -45,29 +49,7 @@ export class InputProjection extends Module {
       const from = used[i] ?? (i === used.length ? used.at(-1)! : projected.at(-1)!);
       projected.push(level.forward(from));
     });
-    const shapes = projected.map((map) => [map.shape[1], map.shape[2]] as [number, number]);
-    const masks = pixelMask ? shapes.map((shape) => resizeMask(pixelMask, shape)) : null;
-    const flatten = (x: tf.Tensor) => x.reshape([x.shape[0]!, -1, ...x.shape.slice(3)]);
-    return {
-      tokens: tf.concat(projected.map(flatten), 1) as tf.Tensor3D,
-      position: this.position(shapes, masks, levelEmbed),
-      spatialShapes: shapes,
-      mask: masks ? (tf.concat(masks.map(flatten), 1) as tf.Tensor2D) : null,
-      validRatios: masks ? (tf.stack(masks.map(validRatio), 1) as tf.Tensor3D) : null,
-    };
-  }
-
-  private position(
-    shapes: readonly [number, number][],
-    masks: readonly tf.Tensor3D[] | null,
-    levelEmbed: tf.Tensor,
-  ): tf.Tensor3D {
-    const half = this.dModel / 2;
-    const parts = shapes.map(([h, w], i) => {
-      const sine = noGrad(() => (masks ? sinePosition(masks[i]!, half, SINE) : sineGrid([h, w], half, SINE)));
-      return tf.add(sine.reshape([sine.shape[0], h * w, this.dModel]), tf.slice(levelEmbed, [i, 0], [1, -1]));
-    });
-    return tf.concat(parts, 1) as tf.Tensor3D;
+    return levelSequence(projected, pixelMask, levelEmbed, this.sine);
   }
 }
 

@@ -8,6 +8,7 @@ import { Linear, MLP } from '../layers/basic.js';
 import { Module } from '../module.js';
 import type { DetectorOutput, LayerOutput } from '../types.js';
 import { Decoder } from './decoder.js';
+import { describeInput } from './describe_input.js';
 import { Encoder } from './encoder.js';
 import { InputProjection } from './input_projection.js';
 import type { DeformableDetrOptions } from './options.js';
@@ -193,27 +194,6 @@ export class DeformableDetr extends Module {
     }
     return hidden.map((x, i) => this.classHeads[i]!.forward(x) as tf.Tensor3D);
   }
-}
-
-function describeInput(maps: readonly tf.Tensor4D[], image: LevelSequence): Record<string, tf.Tensor> {
-  const [batch, length] = image.tokens.shape;
-  const levels = image.spatialShapes.length;
-  const mask = image.mask ?? tf.ones([batch, length]);
-  const values: Record<string, tf.Tensor> = {
-    encoder_input: image.tokens,
-    position_embeddings: image.position,
-    mask,
-    valid_ratios: image.validRatios ?? tf.ones([batch, levels, 2]),
-    spatial_shapes: tf.tensor2d(image.spatialShapes, [levels, 2], 'int32'),
-  };
-  let at = 0;
-  maps.slice(-levels).forEach((map, i) => {
-    const [, h, w] = map.shape;
-    values[`feature.${i}`] = map;
-    values[`mask.${i}`] = tf.slice(mask, [0, at], [-1, h * w]).reshape([batch, h, w]);
-    at += h * w;
-  });
-  return values;
 }
 
 function describeStart({ content, position, references, stage }: Start): Record<string, tf.Tensor> {

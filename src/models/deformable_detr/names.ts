@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { backboneNames } from '../backbones/index.js';
-import { applyRules, type NameMap, type NameRule, nestNames, packedPlace } from '../weights/name_map.js';
+import {
+  applyRules,
+  joinNames,
+  type NameMap,
+  type NameRule,
+  nestNames,
+  packedPlace,
+} from '../weights/name_map.js';
 
 /** Where the backbone stands here and in Hugging Face's files. */
 export const BACKBONE = 'model.backbone.conv_encoder.model.';
@@ -42,17 +49,6 @@ const huggingFace: Omit<NameMap, 'hallmark'> = {
   dropped: [],
 };
 
-/** A map of the transformer and the heads with one of the backbone. */
-function withBackbone(rest: Omit<NameMap, 'hallmark'>, backbone: NameMap): NameMap {
-  return {
-    ...rest,
-    hallmark: backbone.hallmark,
-    place: (own) => (own.startsWith(BACKBONE) ? backbone.place(own) : rest.place(own)),
-    dropped: [...rest.dropped, ...backbone.dropped],
-    ...(backbone.unused ? { unused: backbone.unused } : {}),
-  };
-}
-
 /**
  * How checkpoints of Deformable DETR are named, the original repository's
  * (https://github.com/fundamentalvision/Deformable-DETR) and Hugging Face's.
@@ -63,7 +59,7 @@ export function detrNames(family: string): readonly NameMap[] {
   // The original's backbones are torchvision's or of repositories of their own.
   const originals = backbones.filter((map) => map.origin !== huggingFace.origin);
   return [
-    ...backbones.map((inner) => withBackbone(huggingFace, nestNames(inner, BACKBONE, BACKBONE))),
-    ...originals.map((inner) => withBackbone(original, nestNames(inner, BACKBONE, ORIGINAL_BACKBONE))),
+    ...backbones.map((inner) => joinNames(huggingFace, [{ own: BACKBONE, map: nestNames(inner, BACKBONE, BACKBONE) }])),
+    ...originals.map((inner) => joinNames(original, [{ own: BACKBONE, map: nestNames(inner, BACKBONE, ORIGINAL_BACKBONE) }])),
   ];
 }

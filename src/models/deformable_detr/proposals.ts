@@ -81,8 +81,11 @@ function firstClassTop(logits: tf.Tensor3D, count: number): tf.Tensor2D {
   return tf.topk(scores, count, true).indices as tf.Tensor2D;
 }
 
-/** Boxes standing at the tokens, before the sigmoid (infinite where none may stand), and 1 / 0 for which may. */
-function anchorLogits(image: LevelSequence): { usable: tf.Tensor3D; anchors: tf.Tensor3D } {
+/**
+ * Boxes standing at the tokens, before the sigmoid (infinite where none may stand), and 1 / 0 for which may.
+ * @returns `anchors [batch or 1, S, 4]`, `usable [batch or 1, S, 1]`
+ */
+export function anchorLogits(image: LevelSequence): { usable: tf.Tensor3D; anchors: tf.Tensor3D } {
   const boxes = tokenAnchors(image); // [batch or 1, S, 4]
   const inside = tf.logicalAnd(tf.greater(boxes, MARGIN), tf.less(boxes, 1 - MARGIN));
   let usable = tf.all(inside, -1, true); // [batch or 1, S, 1]

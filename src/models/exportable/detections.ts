@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { cxcywhToXyxy, pairwiseIou } from '../boxes.js';
 import { topDetections } from '../deformable_detr/index.js';
 import type { PreprocessConfig } from '../preprocess.js';
+import type { AnswerRule } from '../text_detector.js';
 import type { LayerOutput } from '../types.js';
 
 /*
@@ -61,11 +62,7 @@ function lowerTriangle(size: number): Float32Array {
   return values;
 }
 
-export interface TextSelection {
-  /** Last slot means "no object", and slots are exclusive (MDETR's soft tokens). */
-  soft: boolean;
-  /** Boxes that overlap by more are one detection; 1 keeps all. */
-  duplicateIou: number;
+export interface TextSelection extends AnswerRule {
   threshold: number;
   maxDetections: number;
   /** Token numbers of each phrase, where the query is part of the graph. */
@@ -97,7 +94,7 @@ export function selectByText(
   const words = tf.mul(firstColumns(probability, tokens), tf.expandDims(wordMask, 1)) as tf.Tensor3D;
   const score = options.soft
     ? tf.sub(1, tf.squeeze(tf.slice(probability, [0, 0, slots - 1], [-1, -1, 1]), [2]))
-    : tf.max(words, 2);
+    : tf.max(options.specialTokens ? probability : words, 2);
   const sorted = tf.topk(score as tf.Tensor2D, queries, true);
   const order = sorted.indices as tf.Tensor2D;
   const boxes = pick(toPixels(cxcywhToXyxy(pred_boxes) as tf.Tensor3D, sizes), order);

@@ -2,8 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { EXIT_CODES, UserError } from '../../errors.js';
 import type { LoadedTextDetector } from '../model_folder.js';
-import { DUPLICATE_IOU } from '../postprocess.js';
-import { encodePrompt, type Tokenizer } from '../text/index.js';
+import { encodePrompt, type PromptOptions, type Tokenizer } from '../text/index.js';
 import { normalisePixels, selectByText } from './detections.js';
 import type { Exportable, ExportQuery, ExtraInput } from './types.js';
 
@@ -20,11 +19,11 @@ const QUERIES = ['the white ships at the pier', 'planes', 'a red truck left of t
 export function textExportable(source: ExportableText, options: ExportQuery): Exportable {
   const { model, config, tokenizer, tokenizerJson } = source;
   const baked = options.prompts.length > 0 ? bake(source, options.prompts) : null;
-  const tokens = baked ? null : tokenCount(model.textEncoder.maxTokens, options.tokens);
+  const tokens = baked ? null : tokenCount(model.prompt.maxTokens, options.tokens);
   const special = specialIds(tokenizer);
+  const closing = model.prompt.closing === undefined ? {} : { closing: model.prompt.closing };
   const selection = {
-    soft: model.options.head === 'soft-token',
-    duplicateIou: model.options.querySource === 'text' ? DUPLICATE_IOU : 1,
+    ...model.answers,
     threshold: config.threshold,
     maxDetections: options.maxDetections,
     phrases: baked?.phrases ?? null,
@@ -35,8 +34,8 @@ export function textExportable(source: ExportableText, options: ExportQuery): Ex
     imageSize: config.imageSize,
     multiple: config.preprocess.multiple,
     threshold: config.threshold,
-    inputs: tokens === null ? [] : queryInputs(tokenizer, tokens),
-    query: tokens === null ? null : { tokens, padding: tokenizer.padding.id },
+    inputs: tokens === null ? [] : queryInputs(tokenizer, { ...model.prompt, maxTokens: tokens }),
+    query: tokens === null ? null : { ...closing, tokens, padding: tokenizer.padding.id },
     labels: baked ? options.prompts : [],
     assets: { 'tokenizer.json': tokenizerJson },
     run: ({ pixels, mask, sizes }, extra) => {
@@ -63,10 +62,11 @@ function specialIds(tokenizer: Tokenizer): number[] {
   return [...new Set([...tokenizer.encode('').ids, tokenizer.padding.id])];
 }
 
-function queryInputs(tokenizer: Tokenizer, tokens: number): ExtraInput[] {
+function queryInputs(tokenizer: Tokenizer, prompt: PromptOptions): ExtraInput[] {
+  const { maxTokens: tokens } = prompt;
   const shared = { dtype: 'int32', shape: [tokens] } as const;
   const query = (number: number) =>
-    encodePrompt(QUERIES[number % QUERIES.length]!, tokenizer, { maxTokens: tokens, truncate: true });
+    encodePrompt(QUERIES[number % QUERIES.length]!, tokenizer, { ...prompt, truncate: true });
   return [
     {
       name: 'input_ids',
@@ -109,10 +109,10 @@ interface BakedQuery {
   phrases: number[][];
 }
 
-/** Phrases as one sentence, joined by commas. @throws UserError where it is longer than the model reads */
+/** Phrases as one sentence, joined as the model wants them. @throws UserError where it is longer than the model reads */
 function bake({ model, tokenizer }: ExportableText, prompts: readonly string[]): BakedQuery {
-  const joint = ', ';
-  const encoding = encodePrompt(prompts.join(joint), tokenizer, { maxTokens: model.textEncoder.maxTokens });
+  const { joint } = model.prompt;
+  const encoding = encodePrompt(prompts.join(joint), tokenizer, model.prompt);
   let begin = 0;
   const phrases = prompts.map((prompt) => {
     const end = begin + [...prompt].length;

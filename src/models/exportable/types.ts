@@ -54,8 +54,11 @@ export interface Exportable {
   /** Least score that it reports, unless told otherwise. */
   threshold: number;
   inputs: readonly ExtraInput[];
-  /** A query that is an input (`input_ids`, `attention_mask`): its number of tokens, and the id of padding; null: none is. */
-  query: { tokens: number; padding: number } | null;
+  /**
+   * A query that is an input (`input_ids`, `attention_mask`): its number of tokens, the id of padding, and what a text must
+   * end with, if anything; null: none is.
+   */
+  query: { tokens: number; padding: number; closing?: string } | null;
   /** Names of classes or phrases, in the order of their numbers. */
   labels: readonly string[];
   /** Files that belong to the model, by name. */

@@ -72,9 +72,15 @@ export class MultiheadAttention extends Module {
   }
 }
 
+/** Names of an attention's four projections. */
+export type ProjectionNames = readonly [query: string, key: string, value: string, output: string];
+
+/** As in Hugging Face's files of DETR. */
+const PROJECTION_NAMES: ProjectionNames = ['q_proj', 'k_proj', 'v_proj', 'out_proj'];
+
 /**
- * Multi-head attention with a projection each for query, key, value and output: `q_proj`, `k_proj`, `v_proj`, `out_proj`,
- * as Hugging Face names them. The same function as {@link MultiheadAttention}.
+ * Multi-head attention with a projection each for query, key, value and output, as Hugging Face names them. The same
+ * function as {@link MultiheadAttention}.
  */
 export class ProjectedAttention extends Module {
   private readonly qProj: Linear;
@@ -85,14 +91,15 @@ export class ProjectedAttention extends Module {
   constructor(
     readonly dModel: number,
     readonly heads: number,
+    [query, key, value, output]: ProjectionNames = PROJECTION_NAMES,
   ) {
     super();
     const linear = () =>
       new Linear(dModel, dModel, { init: xavier(dModel, dModel), biasInit: { kind: 'zeros' } });
-    this.qProj = this.child('q_proj', linear());
-    this.kProj = this.child('k_proj', linear());
-    this.vProj = this.child('v_proj', linear());
-    this.outProj = this.child('out_proj', linear());
+    this.qProj = this.child(query, linear());
+    this.kProj = this.child(key, linear());
+    this.vProj = this.child(value, linear());
+    this.outProj = this.child(output, linear());
   }
 
   /** Shapes as in {@link MultiheadAttention.forward}. */

@@ -6,6 +6,8 @@ import type { Tokenizer } from './tokenizer.js';
 export interface PromptOptions {
   /** Most tokens, special ones included: the encoder's `maxTokens`. */
   maxTokens: number;
+  /** What a text must end with; it is added where it does not stand there. */
+  closing?: string;
   /** Cut a longer prompt (its encoding says so) instead of refusing it. Default false. */
   truncate?: boolean;
 }
@@ -25,8 +27,9 @@ export function requirePrompt(prompt: string): void {
  */
 export function encodePrompt(prompt: string, tokenizer: Tokenizer, options: PromptOptions): Encoding {
   requirePrompt(prompt);
-  const { maxTokens } = options;
-  const encoding = tokenizer.encode(prompt, options.truncate ? { maxLength: maxTokens } : {});
+  const { maxTokens, closing } = options;
+  const text = closing === undefined || prompt.trimEnd().endsWith(closing) ? prompt : prompt + closing;
+  const encoding = tokenizer.encode(text, options.truncate ? { maxLength: maxTokens } : {});
   if (encoding.ids.length > maxTokens) {
     throw new UserError(
       `The prompt has ${encoding.ids.length} tokens, but this model reads at most ${maxTokens}. ` +

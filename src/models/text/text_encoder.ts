@@ -8,6 +8,8 @@ export interface TextEncoderOptions {
   training?: boolean;
   /** Draws the dropout masks of a training step; without it nothing is dropped. */
   random?: RandomStream | null;
+  /** int32 `[batch, tokens]`, rows of the position table; default: as the encoder counts. */
+  positions?: tf.Tensor2D;
 }
 
 /** What a text encoder makes of a batch. */

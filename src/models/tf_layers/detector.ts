@@ -1,65 +1,71 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as tf from '@tensorflow/tfjs';
 import { UserError } from '../../errors.js';
-import { buildModel } from '../build.js';
-import { type DeformableDetrConfig, type MdetrGConfig, preset } from '../config.js';
-import type { DeformableDetr } from '../deformable_detr/index.js';
+import { buildModel, type ModelOf } from '../build.js';
+import { type ModelConfig, preset, type TextDetectorConfig } from '../config.js';
 import type { LayerKind, LayerSettings } from '../layer_adapter.js';
 import { registerModuleLayer } from '../layer_adapter.js';
-import type { MdetrG } from '../mdetr_g.js';
+import type { WordMask } from '../types.js';
 
-/** Settings: a whole model configuration, or `{ preset: 'mdetr-g-tiny' }`. */
-function configOf(settings: LayerSettings): MdetrGConfig {
-  if (settings.backbone) return settings as unknown as MdetrGConfig;
-  const config = preset(String(settings.preset ?? 'mdetr-g-tiny'));
-  if (config.model_type === 'mdetr-g') return config;
-  throw new UserError(`[MdetrG] expected a preset of mdetr-g but received ${config.preset}`);
-}
+type ConfigOf<T extends ModelConfig['model_type']> = Extract<ModelConfig, { model_type: T }>;
 
-/** Settings: a whole model configuration, or `{ preset: 'deformable-detr-r50' }`. */
-function detrConfigOf(settings: LayerSettings): DeformableDetrConfig {
-  if (settings.backbone) return settings as unknown as DeformableDetrConfig;
-  const config = preset(String(settings.preset ?? 'deformable-detr-r50'));
-  if (config.model_type === 'deformable-detr') return config;
-  throw new UserError(`[DeformableDetr] expected a preset of deformable-detr but received ${config.preset}`);
+/** Settings: a whole model configuration, or `{ preset: 'mdetr-g-tiny' }`. @param first the preset of no settings */
+function configReader<T extends ModelConfig['model_type']>(
+  className: string,
+  type: T,
+  first: string,
+): (settings: LayerSettings) => ConfigOf<T> {
+  return (settings) => {
+    if (settings.backbone) return settings as unknown as ConfigOf<T>;
+    const config = preset(String(settings.preset ?? first));
+    if (config.model_type === type) return config as ConfigOf<T>;
+    throw new UserError(`[${className}] expected a preset of ${type} but received ${config.preset}`);
+  };
 }
 
 /**
  * Inputs: pixels `[batch, H, W, 3]`, ids `[batch, tokens]`, mask of real tokens, mask of tokens that stand for words.
  * Outputs, of the last decoder layer: logits `[batch, queries, tokens or slots]`, boxes `[batch, queries, 4]`.
  */
-const MDETR_G: LayerKind<MdetrG> = {
-  className: 'MdetrG',
-  build: (settings) => buildModel(configOf(settings)),
-  call: (module, [pixels, ids, textMask, wordMask], { training, random }) => {
-    const output = module.forward(
-      {
+function textDetectorKind<T extends TextDetectorConfig['model_type']>(
+  className: string,
+  type: T,
+  first: string,
+  slots: (config: ConfigOf<T>) => number | null,
+): LayerKind<ModelOf<TextDetectorConfig>> {
+  const configOf = configReader(className, type, first);
+  return {
+    className,
+    build: (settings) => buildModel<TextDetectorConfig>(configOf(settings)),
+    call: (module, [pixels, ids, textMask, wordMask], mode) => {
+      const input = {
         pixels: pixels as tf.Tensor4D,
         pixelMask: null,
         inputIds: ids!.toInt() as tf.Tensor2D,
         textMask: textMask as tf.Tensor2D,
-      },
-      wordMask as tf.Tensor2D,
-      { training, random },
-    );
-    return [output.pred_logits, output.pred_boxes];
-  },
-  outputShape: (settings, [pixels, ids]) => {
-    const { transformer } = configOf(settings);
-    const batch = pixels?.[0] ?? null;
-    const slots = transformer.head === 'soft-token' ? transformer.slots : (ids?.[1] ?? null);
-    return [
-      [batch, transformer.queries, slots],
-      [batch, transformer.queries, 4],
-    ];
-  },
-};
+      };
+      const output = module.forward(input, wordMask as WordMask, mode);
+      return [output.pred_logits, output.pred_boxes];
+    },
+    outputShape: (settings, [pixels, ids]) => {
+      const config = configOf(settings);
+      const batch = pixels?.[0] ?? null;
+      const { queries } = (config as TextDetectorConfig).transformer;
+      return [
+        [batch, queries, slots(config) ?? ids?.[1] ?? null],
+        [batch, queries, 4],
+      ];
+    },
+  };
+}
+
+const detrConfigOf = configReader('DeformableDetr', 'deformable-detr', 'deformable-detr-r50');
 
 /**
  * Input: pixels `[batch, H, W, 3]`.
  * Outputs, of the last decoder layer: logits `[batch, queries, classes]`, boxes `[batch, queries, 4]`.
  */
-const DEFORMABLE_DETR: LayerKind<DeformableDetr> = {
+const DEFORMABLE_DETR: LayerKind<ModelOf<ConfigOf<'deformable-detr'>>> = {
   className: 'DeformableDetr',
   build: (settings) => buildModel(detrConfigOf(settings)),
   call: (module, [pixels], { training }) => {
@@ -80,4 +86,28 @@ const DEFORMABLE_DETR: LayerKind<DeformableDetr> = {
 export const DeformableDetrLayer = registerModuleLayer(DEFORMABLE_DETR);
 
 /** `new MdetrGLayer({ settings: { preset: 'mdetr-g-tiny' } })` */
-export const MdetrGLayer = registerModuleLayer(MDETR_G);
+export const MdetrGLayer = registerModuleLayer(
+  textDetectorKind('MdetrG', 'mdetr-g', 'mdetr-g-tiny', ({ transformer }) =>
+    transformer.head === 'soft-token' ? transformer.slots : null,
+  ),
+);
+
+/** `new GroundingDinoLayer({ settings: { preset: 'grounding-dino-tiny' } })` */
+export const GroundingDinoLayer = registerModuleLayer(
+  textDetectorKind('GroundingDino', 'grounding-dino', 'grounding-dino-tiny', () => null),
+);
+
+/** `new MdetrLayer({ settings: { preset: 'mdetr-r101' } })` */
+export const MdetrLayer = registerModuleLayer(
+  textDetectorKind('Mdetr', 'mdetr', 'mdetr-r101', ({ transformer }) => transformer.slots),
+);
+
+/** MDETR-G as published; its settings are a whole model configuration. */
+export const MdetrGUpstreamLayer = registerModuleLayer(
+  textDetectorKind(
+    'MdetrGUpstream',
+    'mdetr-g-upstream',
+    'mdetr-g-upstream',
+    ({ transformer }) => transformer.slots,
+  ),
+);

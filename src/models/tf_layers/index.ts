@@ -6,6 +6,12 @@
  */
 export { ResNetBackboneLayer, SwinBackboneLayer, SwinV2BackboneLayer } from './backbone.js';
 export { DeformableDecoderLayer, DeformableEncoderLayer, MSDeformAttnLayer } from './deformable.js';
-export { DeformableDetrLayer, MdetrGLayer } from './detector.js';
+export {
+  DeformableDetrLayer,
+  GroundingDinoLayer,
+  MdetrGLayer,
+  MdetrGUpstreamLayer,
+  MdetrLayer,
+} from './detector.js';
 export { ContrastiveAlignHeadLayer, SoftTokenHeadLayer, TokenSigmoidHeadLayer } from './heads.js';
-export { RobertaEncoderLayer } from './text.js';
+export { BertEncoderLayer, RobertaEncoderLayer } from './text.js';

@@ -90,6 +90,29 @@ export function nestNames(
   };
 }
 
+/** A part of a model with a map of its own, already behind its prefixes; `own`: what its names begin with in the module. */
+export interface NamedPart {
+  own: string;
+  map: NameMap;
+}
+
+/**
+ * A map of a model whose parts have maps of their own. The first part tells the origin.
+ * @param rest everything else
+ */
+export function joinNames(
+  rest: Omit<NameMap, 'hallmark'>,
+  parts: readonly [NamedPart, ...NamedPart[]],
+): NameMap {
+  return {
+    ...rest,
+    hallmark: parts[0].map.hallmark,
+    place: (own) => (parts.find((part) => own.startsWith(part.own))?.map ?? rest).place(own),
+    dropped: [...rest.dropped, ...parts.flatMap(({ map }) => map.dropped)],
+    ...(parts[0].map.unused ? { unused: parts[0].map.unused } : {}),
+  };
+}
+
 /**
  * The map of the origin that names tell, null if none fits. Where all stands behind a prefix (`swin.`,
  * `backbone.backbone.`), so do the map's names; what it drops may also stand without.

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { DenoisingQueries } from '../../models/mdetr_g.js';
 import type { PreparedBatch } from '../../models/preprocess.js';
-import { type Encoding, type Tokenizer, tokensOfSpans } from '../../models/text/index.js';
+import { type Encoding, type PromptOptions, type Tokenizer, tokensOfSpans } from '../../models/text/index.js';
 import type { PaddedTargets } from '../../models/types.js';
 import type { Random } from '../../random.js';
 import type { GroundedObject, Sample } from '../data/types.js';
@@ -27,7 +27,8 @@ export interface GroundingTargets {
   referred: PaddedTargets;
   /** Every object, named or not: `[batch, objects, 4]`, (cx, cy, w, h), and 1 = real. */
   objects: { boxes: tf.Tensor3D; mask: tf.Tensor2D };
-  dense: RowTargets;
+  /** What image tokens should propose; null where that is not learned. */
+  dense: RowTargets | null;
   denoising: (RowTargets & { queries: DenoisingQueries }) | null;
   /** Words that are true of objects whatever the sentence says; null where no object has any. */
   labels: LabelTargets | null;
@@ -35,9 +36,10 @@ export interface GroundingTargets {
 
 export interface TargetOptions {
   tokenizer: Tokenizer;
-  /** Most tokens the text encoder takes. */
-  maxTokens: number;
-  spatialShapes: [number, number][];
+  /** How the model wants its texts. */
+  prompt: PromptOptions;
+  /** (H, W) of the levels whose tokens propose; null where none are taught. */
+  spatialShapes: [number, number][] | null;
   /** Queries beside the denoising ones. */
   queries: number;
   /** Image tokens that each object teaches. */
@@ -62,19 +64,16 @@ export function buildTargets(
   const tokens = prepared.inputIds.shape[1];
   const items = samples.map((sample, i) => describe(sample, prepared.encodings[i]!, tokens));
   const slots = paddedCount(Math.max(...items.map((item) => item.boxes.length / 4)), LEAST_OBJECTS);
-  const assigned = items.map(
-    (item) => assignDense(item.boxes, options.spatialShapes, options.denseTokens).object,
-  );
+  const { spatialShapes, tokenizer, prompt } = options;
+  const assigned = spatialShapes
+    ? items.map((item) => assignDense(item.boxes, spatialShapes, options.denseTokens).object)
+    : null;
+  const objects = items.map((item) => item.objects);
   return {
     referred: referredTargets(items, tokens),
     objects: allObjects(items, slots),
-    dense: rowTargets(items, tokens, assigned[0]!.length, (i, r) => assigned[i]![r]!),
-    labels: labelTargets(
-      items.map(({ objects }) => objects),
-      assigned,
-      options.tokenizer,
-      options.maxTokens,
-    ),
+    dense: assigned && rowTargets(items, tokens, assigned[0]!.length, (i, r) => assigned[i]![r]!),
+    labels: assigned && labelTargets(objects, assigned, tokenizer, prompt),
     denoising: options.denoising
       ? denoisingTargets(items, tokens, slots, options.queries, options.denoising, random)
       : null,
@@ -83,7 +82,8 @@ export function buildTargets(
 
 /** Frees the tensors of `buildTargets`. */
 export function disposeTargets(targets: GroundingTargets): void {
-  tf.dispose([targets.referred, targets.objects, targets.dense] as unknown as tf.TensorContainer);
+  tf.dispose([targets.referred, targets.objects] as unknown as tf.TensorContainer);
+  if (targets.dense) tf.dispose(targets.dense as unknown as tf.TensorContainer);
   if (targets.labels) tf.dispose(targets.labels as unknown as tf.TensorContainer);
   if (targets.denoising) tf.dispose(targets.denoising as unknown as tf.TensorContainer);
 }

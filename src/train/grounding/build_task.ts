@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { UserError } from '../../errors.js';
 import { buildModel } from '../../models/build.js';
 import { BUNDLED_TOKENIZER } from '../../models/bundled.js';
-import { preset } from '../../models/config.js';
+import { answersText, preset, type TextDetectorConfig } from '../../models/config.js';
 import { type LoadedTextDetector, loadModelFolder } from '../../models/model_folder.js';
 import { Tokenizer } from '../../models/text/index.js';
 import type { RunConfig } from '../config/schema.js';
@@ -20,7 +20,7 @@ export async function buildGroundingTask(config: RunConfig): Promise<GroundingTa
     train: await trainingSets(config, imageSize),
     evaluation: await evaluationSet(config, imageSize),
     batchSize: config.batchSize,
-    losses: buildLosses(parts.config.transformer.head, config),
+    losses: buildLosses(parts.model, parts.config, config),
   });
 }
 
@@ -34,11 +34,11 @@ async function savedModel(config: RunConfig, folder: string): Promise<LoadedText
 async function freshModel(config: RunConfig): Promise<LoadedTextDetector> {
   const tokenizerJson = await readFile(BUNDLED_TOKENIZER, 'utf8');
   const tokenizer = Tokenizer.fromJson(JSON.parse(tokenizerJson), BUNDLED_TOKENIZER);
-  const model = adaptModel(preset(config.model), config);
-  if (model.model_type !== 'mdetr-g') {
+  const base = adaptModel(preset(config.model), config);
+  if (!answersText(base)) {
     throw new UserError(`${config.model} is a detector of classes, which learns from no sentences`);
   }
-  model.text = { ...model.text, config: { ...model.text.config, vocab_size: tokenizer.vocabularySize } };
+  const model = withTokenizer(base, tokenizer);
   return {
     answers: 'text',
     model: buildModel(model, config.seed),
@@ -46,4 +46,18 @@ async function freshModel(config: RunConfig): Promise<LoadedTextDetector> {
     tokenizer,
     tokenizerJson,
   };
+}
+
+/** The configuration for texts of this tokenizer. */
+function withTokenizer(config: TextDetectorConfig, tokenizer: Tokenizer): TextDetectorConfig {
+  const words = { vocab_size: tokenizer.vocabularySize, pad_token_id: tokenizer.padding.id };
+  const text = { ...config.text, config: { ...config.text.config, ...words } };
+  if (config.model_type !== 'grounding-dino') return { ...config, text };
+  return { ...config, text, transformer: { ...config.transformer, delimiters: delimitersOf(tokenizer) } };
+}
+
+/** Ids around and between phrases: special tokens, full stop and question mark. */
+function delimitersOf(tokenizer: Tokenizer): number[] {
+  const signs = ['a.', 'a?'].map((text) => tokenizer.encode(text, { addSpecialTokens: false }).ids.at(-1)!);
+  return [...new Set([...tokenizer.encode('').ids, ...signs])];
 }

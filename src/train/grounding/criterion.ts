@@ -69,7 +69,7 @@ export function groundingLoss(
 ): TaskLoss {
   const groups = weights.queries > 0 ? [matchedRows(output, targets, weights.queries)] : [];
   if (targets.denoising) groups.push(denoisingRows(output, targets.denoising, weights.denoising));
-  if (output.proposals) groups.push(denseRows(output, targets.dense, weights.dense));
+  if (output.proposals && targets.dense) groups.push(denseRows(output, targets.dense, weights.dense));
   const focal = focalElements(groups, wordMask);
   const { l1, giou } = boxElements(groups);
   const loss = total(groups, { focal, l1, giou }, weights);

@@ -28,7 +28,7 @@ export async function evaluateModel(
     train: [],
     evaluation,
     batchSize: 1,
-    losses: buildLosses(loaded.config.transformer.head, defaultConfig()),
+    losses: buildLosses(loaded.model, loaded.config, defaultConfig()),
   });
   try {
     const limit = request.limit > 0 ? request.limit : evaluation.length;

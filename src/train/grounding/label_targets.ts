@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { LabelTexts } from '../../models/mdetr_g.js';
 import { batchText, padTexts } from '../../models/preprocess.js';
-import type { Tokenizer } from '../../models/text/index.js';
+import type { PromptOptions, Tokenizer } from '../../models/text/index.js';
 import type { GroundedObject } from '../data/types.js';
 import { paddedCount } from '../padding.js';
 
@@ -31,7 +31,7 @@ export function labelTargets(
   objects: readonly (readonly GroundedObject[])[],
   assigned: readonly Int32Array[],
   tokenizer: Tokenizer,
-  maxTokens: number,
+  prompt: PromptOptions,
 ): LabelTargets | null {
   const labels = [...new Set(objects.flatMap((own) => own.flatMap((o) => o.labels ?? [])))].sort();
   if (labels.length === 0) return null;
@@ -48,7 +48,7 @@ export function labelTargets(
       }
     });
   });
-  const texts = padTexts(batchText(labels, tokenizer, maxTokens), count, tokenizer.padding.id);
+  const texts = padTexts(batchText(labels, tokenizer, prompt), count, tokenizer.padding.id);
   return {
     texts: { ids: texts.inputIds, mask: texts.textMask, wordMask: texts.wordMask },
     mask: tf.tensor1d(Float32Array.from({ length: count }, (_, i) => (i < labels.length ? 1 : 0))),

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { HeadKind, MdetrGOutput } from '../../models/mdetr_g.js';
+import type { ModelOf } from '../../models/build.js';
+import type { TextDetectorConfig } from '../../models/config.js';
 import type { PreparedBatch } from '../../models/preprocess.js';
+import type { RandomStream } from '../../ops/index.js';
 import type { RunConfig } from '../config/schema.js';
-import { withGiven } from '../loss_weights.js';
 import type { TaskLoss } from '../task.js';
 import type { GroundingTargets, TargetOptions } from './batch.js';
-import { groundingLoss, TOKEN_SIGMOID_WEIGHTS } from './criterion.js';
-import { SOFT_TOKEN_WEIGHTS, softTokenCriterion, softTokenLoss } from './soft_token_loss.js';
+import { groundingDinoLosses } from './grounding_dino_losses.js';
+import { mdetrGLosses } from './mdetr_g_losses.js';
+import { mdetrGUpstreamLosses, mdetrLosses } from './mdetr_losses.js';
 
 /** Keys of a run that say what is learned and how much it counts. */
 export type LossSettings = Pick<
@@ -20,52 +22,49 @@ export type LossSettings = Pick<
   | 'denoisingNoise'
 >;
 
-/** What a head learns from: the targets it needs, and the loss on them. */
-export interface GroundingLosses {
-  targets: Pick<TargetOptions, 'denseTokens' | 'denoising'>;
-  compute(output: MdetrGOutput, targets: GroundingTargets, input: LossInput): TaskLoss;
-}
-
 /** The tensors of a prepared batch. */
 export type LossInput = Pick<PreparedBatch, 'pixels' | 'pixelMask' | 'inputIds' | 'textMask' | 'wordMask'>;
 
-/** The losses of each head. */
-const LOSSES: Readonly<Record<HeadKind, (settings: LossSettings) => GroundingLosses>> = {
-  'token-sigmoid': tokenSigmoidLosses,
-  'soft-token': softTokenLosses,
+/** The targets that a model learns from. */
+export type LossTargets = Pick<TargetOptions, 'spatialShapes' | 'queries' | 'denseTokens' | 'denoising'>;
+
+/** What a model learns from: the targets it needs, and the loss on them. */
+export interface GroundingLosses {
+  /** @param width @param height of the padded batch, in pixels */
+  targets(width: number, height: number): LossTargets;
+  /**
+   * The loss of a batch, from the pixels on.
+   * @param random draws what is dropped
+   */
+  compute(input: LossInput, targets: GroundingTargets, random: RandomStream): TaskLoss;
+}
+
+type Models = {
+  [T in TextDetectorConfig['model_type']]: ModelOf<Extract<TextDetectorConfig, { model_type: T }>>;
+};
+
+/** The losses of each type of model. */
+const LOSSES: {
+  readonly [T in keyof Models]: (model: Models[T], settings: LossSettings) => GroundingLosses;
+} = {
+  'mdetr-g': mdetrGLosses,
+  mdetr: mdetrLosses,
+  'mdetr-g-upstream': mdetrGUpstreamLosses,
+  'grounding-dino': groundingDinoLosses,
 };
 
 /**
- * The losses of a head.
- * @throws UserError for a weight of a loss that the head does not have
+ * The losses of a model.
+ * @throws UserError for a weight of a loss that the model does not have
  */
-export function buildLosses(head: HeadKind, settings: LossSettings): GroundingLosses {
-  return LOSSES[head](settings);
-}
-
-function tokenSigmoidLosses(settings: LossSettings): GroundingLosses {
-  const weights = {
-    ...withGiven(TOKEN_SIGMOID_WEIGHTS, settings.lossWeights),
-    aux: settings.auxWeight,
-    dense: settings.denseWeight,
-    denoising: settings.denoisingWeight,
-  };
-  const denoising = { groups: settings.denoisingGroups, noise: settings.denoisingNoise };
-  return {
-    targets: {
-      denseTokens: settings.denseTokens,
-      denoising: settings.denoisingWeight > 0 ? denoising : null,
-    },
-    compute: (output, targets, input) => groundingLoss(output, targets, input.wordMask, weights),
-  };
-}
-
-/** MDETR's head has a "no object" slot and no use for noised boxes, and it proposes nothing. */
-function softTokenLosses(settings: LossSettings): GroundingLosses {
-  const weights = withGiven(SOFT_TOKEN_WEIGHTS, settings.lossWeights);
-  const criterion = softTokenCriterion(weights, settings.auxWeight);
-  return {
-    targets: { denseTokens: settings.denseTokens, denoising: null },
-    compute: (output, targets, input) => softTokenLoss(criterion, output, targets.referred, input.textMask),
-  };
+export function buildLosses<C extends TextDetectorConfig>(
+  model: ModelOf<C>,
+  { model_type }: Pick<C, 'model_type'>,
+  settings: LossSettings,
+): GroundingLosses {
+  const build = LOSSES[model_type] as unknown as (
+    model: ModelOf<C>,
+    settings: LossSettings,
+  ) => GroundingLosses;
+  return build(model, settings);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import type { MdetrGOutput } from '../../models/mdetr_g.js';
-import type { PaddedTargets } from '../../models/types.js';
+import type { DetectorOutput, PaddedTargets } from '../../models/types.js';
 import { SetCriterion } from '../losses/index.js';
 import type { TaskLoss } from '../task.js';
 
@@ -9,15 +8,25 @@ import type { TaskLoss } from '../task.js';
 export const SOFT_TOKEN_WEIGHTS = { ce: 1, bbox: 5, giou: 2, contrastive_align: 1 };
 
 /**
- * MDETR's losses with MDETR-G's masking of padded tokens.
+ * MDETR's losses; contrastive alignment where it has a weight.
+ * @param weights by the name of the loss
  * @param auxWeight weight of the earlier decoder layers
+ * @param maskPadding hides padded tokens, as MDETR-G does
  */
-export function softTokenCriterion(weights: typeof SOFT_TOKEN_WEIGHTS, auxWeight: number): SetCriterion {
+export function softTokenCriterion(
+  weights: Readonly<Record<string, number>>,
+  auxWeight: number,
+  maskPadding = true,
+): SetCriterion {
   return new SetCriterion({
-    losses: ['soft_token', 'boxes', 'contrastive_align'],
+    losses: [
+      'soft_token',
+      'boxes',
+      ...('contrastive_align' in weights ? (['contrastive_align'] as const) : []),
+    ],
     weights: Object.fromEntries(Object.entries(weights).map(([name, weight]) => [`loss_${name}`, weight])),
     auxWeight,
-    maskPadding: true,
+    maskPadding,
   });
 }
 
@@ -28,7 +37,7 @@ export function softTokenCriterion(weights: typeof SOFT_TOKEN_WEIGHTS, auxWeight
  */
 export function softTokenLoss(
   criterion: SetCriterion,
-  output: MdetrGOutput,
+  output: DetectorOutput & { tau: tf.Scalar },
   referred: PaddedTargets,
   textMask: tf.Tensor2D,
 ): TaskLoss {

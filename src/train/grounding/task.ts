@@ -3,9 +3,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { iouXyxy } from '../../geo/index.js';
-import type { MdetrGConfig } from '../../models/config.js';
+import type { ModelOf } from '../../models/build.js';
+import type { TextDetectorConfig } from '../../models/config.js';
 import { detectBatch } from '../../models/detect_batch.js';
-import type { MdetrG } from '../../models/mdetr_g.js';
 import { disposeBatch, type PreparedBatch, prepareBatch } from '../../models/preprocess.js';
 import type { Tokenizer } from '../../models/text/index.js';
 import type { Detection } from '../../models/types.js';
@@ -20,8 +20,8 @@ import { buildTargets, disposeTargets, type GroundingTargets } from './batch.js'
 import type { GroundingLosses, LossInput } from './losses.js';
 
 export interface GroundingTaskOptions {
-  model: MdetrG;
-  config: MdetrGConfig;
+  model: ModelOf<TextDetectorConfig>;
+  config: TextDetectorConfig;
   tokenizer: Tokenizer;
   /** Contents of `tokenizer.json`, kept beside the weights. */
   tokenizerJson: string;
@@ -89,7 +89,7 @@ function rankedByOverlap(sample: GroundedSample): GroundedSample {
 
 /** Training of a text-conditioned detector on pictures with sentences. */
 export class GroundingTask implements TrainTask<GroundingBatch, GroundingInputs> {
-  readonly model: MdetrG;
+  readonly model: ModelOf<TextDetectorConfig>;
   readonly stepsPerEpoch: number;
   readonly bestFigure = 'AP50';
   private readonly data: TaskData;
@@ -112,10 +112,8 @@ export class GroundingTask implements TrainTask<GroundingBatch, GroundingInputs>
       input,
       {
         tokenizer: this.options.tokenizer,
-        maxTokens: this.model.textEncoder.maxTokens,
-        spatialShapes: this.model.spatialShapes(input.width, input.height),
-        queries: this.model.options.queries,
-        ...this.options.losses.targets,
+        prompt: this.model.prompt,
+        ...this.options.losses.targets(input.width, input.height),
       },
       random,
     );
@@ -127,7 +125,7 @@ export class GroundingTask implements TrainTask<GroundingBatch, GroundingInputs>
       samples.map(({ image }) => image),
       samples.map(({ caption }) => caption),
       this.options.tokenizer,
-      this.model.textEncoder.maxTokens,
+      this.model.prompt,
       this.options.config.preprocess,
       TEXT_MULTIPLE,
     );
@@ -139,13 +137,7 @@ export class GroundingTask implements TrainTask<GroundingBatch, GroundingInputs>
   }
 
   loss({ input, targets, seed }: GroundingInputs): TaskLoss {
-    const output = this.model.forward(input, input.wordMask, {
-      training: true,
-      random: new RandomStream(seed),
-      denoising: targets.denoising?.queries ?? null,
-      labels: targets.labels?.texts ?? null,
-    });
-    return this.options.losses.compute(output, targets, input);
+    return this.options.losses.compute(input, targets, new RandomStream(seed));
   }
 
   sampleIds({ samples }: GroundingBatch): string[] {

@@ -23,7 +23,7 @@ function targetsOf(sample: Sample) {
   const input = prepare([sample]);
   const options = {
     tokenizer,
-    maxTokens: 64,
+    prompt: { maxTokens: 64 },
     spatialShapes: SHAPES,
     queries: 3,
     denseTokens: 5,
@@ -35,7 +35,7 @@ function targetsOf(sample: Sample) {
   const result = {
     referred: { boxes: values(referred.boxes), mask: values(referred.mask) },
     positive: values(referred.positiveMap),
-    dense: { boxes: values(dense.boxes), mask: values(dense.boxMask), tokens: values(dense.tokens) },
+    dense: { boxes: values(dense!.boxes), mask: values(dense!.boxMask), tokens: values(dense!.tokens) },
     denoising: {
       boxes: values(denoising!.boxes),
       mask: values(denoising!.boxMask),

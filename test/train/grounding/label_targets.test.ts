@@ -19,7 +19,7 @@ const object = (labels?: string[]) => ({
 it('says of every image token which words hold of its object, and leaves the others out', () => {
   const objects = [[object(['ship', 'red']), object()], [object(['ship', 'blue'])]];
   const assigned = [Int32Array.of(-1, 0, 1), Int32Array.of(0, -1, -1)];
-  const targets = labelTargets(objects, assigned, tokenizer, 64)!;
+  const targets = labelTargets(objects, assigned, tokenizer, { maxTokens: 64 })!;
   expect(targets.truth.shape).toEqual([2, 3, 16]);
   // Labels in order: blue, red, ship.
   const none = Array(16).fill(0);
@@ -40,5 +40,5 @@ it('says of every image token which words hold of its object, and leaves the oth
 });
 
 it('is null where nothing is labelled', () => {
-  expect(labelTargets([[object()]], [Int32Array.of(0)], tokenizer, 64)).toBeNull();
+  expect(labelTargets([[object()]], [Int32Array.of(0)], tokenizer, { maxTokens: 64 })).toBeNull();
 });

@@ -52,7 +52,7 @@ export function prepare(samples: readonly Sample[]) {
     samples.map(({ image }) => image),
     samples.map(({ caption }) => caption),
     tokenizer,
-    64,
+    { maxTokens: 64 },
     preset('mdetr-g-tiny').preprocess,
   );
 }

@@ -32,10 +32,11 @@ async function train(head: HeadKind, compiled: boolean) {
     'text.config.hidden_dropout_prob': 0.2,
   });
   const dataset = datasetOf([boats('one'), boats('three')]);
+  const model = buildModel(config, 5);
   const task = new GroundingTask({
-    ...{ model: buildModel(config, 5), config, tokenizer, tokenizerJson: TOKENIZER_JSON },
+    ...{ model, config, tokenizer, tokenizerJson: TOKENIZER_JSON },
     ...{ train: [{ dataset, weight: 1 }], evaluation: dataset, batchSize: 2 },
-    losses: buildLosses(head, CONFIG),
+    losses: buildLosses(model, config, CONFIG),
   });
   const groups = defaultGroups(CONFIG);
   const optimizer = new AdamW(task.parameters(), { lr: CONFIG.lr, clipNorm: CONFIG.clipNorm, groups });

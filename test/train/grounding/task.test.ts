@@ -4,11 +4,12 @@ import * as tf from '@tensorflow/tfjs';
 import { ready } from '../../../src/engine/index.js';
 import { buildModel } from '../../../src/models/build.js';
 import { overrideModelConfig } from '../../../src/models/config_override.js';
-import type { HeadKind, MdetrGOutput } from '../../../src/models/mdetr_g.js';
+import type { HeadKind, MdetrG, MdetrGOutput } from '../../../src/models/mdetr_g.js';
 import { Random } from '../../../src/random.js';
 import { mergeConfig } from '../../../src/train/config/check.js';
 import type { RunConfig } from '../../../src/train/config/schema.js';
 import { buildLosses } from '../../../src/train/grounding/losses.js';
+import { buildHeadLosses } from '../../../src/train/grounding/mdetr_g_losses.js';
 import { type GroundingBatch, GroundingTask } from '../../../src/train/grounding/task.js';
 import { smallConfig } from '../../models/small_config.js';
 import { boats, datasetOf, TOKENIZER_JSON, tokenizer } from './samples.js';
@@ -25,15 +26,16 @@ function makeTask(head: HeadKind, run: Partial<RunConfig> = {}, changes: Record<
   base.text.config.vocab_size = tokenizer.vocabularySize;
   const config = overrideModelConfig(base, changes);
   const dataset = datasetOf([boats('one'), boats('three')]);
+  const model = buildModel(config, 5);
   return new GroundingTask({
-    model: buildModel(config, 5),
+    model,
     config,
     tokenizer,
     tokenizerJson: TOKENIZER_JSON,
     train: [{ dataset, weight: 1 }],
     evaluation: dataset,
     batchSize: 2,
-    losses: buildLosses(head, mergeConfig(run)),
+    losses: buildLosses(model, config, mergeConfig(run)),
   });
 }
 
@@ -73,9 +75,9 @@ describe.each(HEADS)('losses of the %s head', (head) => {
       tf.tidy(() => {
         const { input, targets } = batch;
         const options = { training: true, denoising: targets.denoising?.queries ?? null };
-        const output = task.model.forward(input, input.wordMask, options);
+        const output = (task.model as MdetrG).forward(input, input.wordMask, options);
         const at = (auxWeight: number, of = output) =>
-          buildLosses(head, mergeConfig({ auxWeight })).compute(of, targets, input).total.dataSync()[0]!;
+          buildHeadLosses(head, mergeConfig({ auxWeight })).compute(of, targets, input).total.dataSync()[0]!;
         expect(at(0)).toBeCloseTo(at(1, lastLayer(output)), 3);
         expect(at(0.5)).toBeCloseTo((at(0) + at(1)) / 2, 3);
         expect(at(1)).toBeGreaterThan(1.2 * at(0));
@@ -90,7 +92,7 @@ describe.each(HEADS)('losses of the %s head', (head) => {
       [whole, without].map((task) => withBatch(task, (batch) => lossOf(task, batch))),
     );
     expect(totals[1]).toBeLessThan(totals[0]!);
-    expect(() => buildLosses(head, mergeConfig({ lossWeights: { goiu: 1 } }))).toThrow(
+    expect(() => buildHeadLosses(head, mergeConfig({ lossWeights: { goiu: 1 } }))).toThrow(
       /the model has no loss "goiu", did you mean "giou"\?/,
     );
   });
@@ -139,7 +141,7 @@ describe('targets of a run', () => {
     const taught = await Promise.all(
       [1, 6].map((denseTokens) =>
         withBatch(makeTask('token-sigmoid', { denseTokens }), ({ targets }) =>
-          tf.tidy(() => tf.sum(targets.dense.boxMask).dataSync()[0]!),
+          tf.tidy(() => tf.sum(targets.dense!.boxMask).dataSync()[0]!),
         ),
       ),
     );

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { dirname } from 'node:path';
-import * as tf from '@tensorflow/tfjs';
-import { type Encoding, positionIds, RobertaEncoder, Tokenizer } from '../../src/models/text/index.js';
-import { readHuggingFace } from '../../src/models/weights/huggingface.js';
-import { loadStateDict, storeTensor } from '../../src/models/weights/state_dict.js';
+import { type Encoding, Tokenizer } from '../../src/models/text/index.js';
 import type { CaseContext } from './context.js';
-
-// ---- Tokenizer ----
 
 interface StringCase {
   text: string;
@@ -97,59 +91,4 @@ function checkFields(context: CaseContext, text: string, got: object, stored: ob
 
 function shorten(text: string | undefined): string {
   return text === undefined ? 'nothing' : text.length > 60 ? `${text.slice(0, 60)}...` : text;
-}
-
-// ---- Encoder ----
-
-export async function runEncoder(context: CaseContext): Promise<void> {
-  const { config, tensors } = await readHuggingFace(dirname(context.fileLike('config.json')));
-  const encoder = new RobertaEncoder(config);
-  loadStateDict(encoder, tensors);
-  const ids = context.tensor<tf.Tensor2D>('in/input_ids');
-  const mask = context.has('in/attention_mask') ? context.tensor('in/attention_mask', 'float32') : null;
-  const { hidden, hiddenStates, pooled, positions } = context.compute(() => {
-    const output = encoder.forward(ids, mask);
-    return {
-      ...output,
-      pooled: context.has('out/pooler_output') ? encoder.pool(output.hidden) : null,
-      positions: positionIds(ids, encoder.padId),
-    };
-  });
-  hiddenStates.forEach((state, i) => {
-    context.compare(`out/hidden_states.${i}`, state);
-  });
-  context.compare('out/last_hidden_state', hidden);
-  if (pooled) context.compare('out/pooler_output', pooled);
-  context.compare('out/position_ids', positions);
-  compareGradients(context, encoder, ids, mask);
-  encoder.dispose();
-}
-
-function compareGradients(
-  context: CaseContext,
-  encoder: RobertaEncoder,
-  ids: tf.Tensor2D,
-  mask: tf.Tensor | null,
-): void {
-  const parameters = encoder.namedParameters();
-  const names = context
-    .expected(/^grad\//)
-    .map((name) => name.slice('grad/'.length))
-    .filter((name) => parameters.has(name));
-  const gradients = context.gradients(
-    names.map((name) => parameters.get(name)!.variable),
-    () => {
-      const { hidden } = encoder.forward(ids, mask);
-      const terms = [tf.sum(tf.mul(hidden, context.tensor('in/upstream.last')))];
-      if (context.has('in/upstream.pooler')) {
-        terms.push(tf.sum(tf.mul(encoder.pool(hidden), context.tensor('in/upstream.pooler'))));
-      }
-      return tf.addN(terms) as tf.Scalar;
-    },
-  );
-  names.forEach((name, i) => {
-    const { variable, layout } = parameters.get(name)!;
-    const stored = storeTensor(gradients[i] ?? tf.zerosLike(variable), layout);
-    context.compare(`grad/${name}`, stored as { shape: number[]; data: Float32Array });
-  });
 }

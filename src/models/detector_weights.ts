@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+import { EXIT_CODES, UserError } from '../errors.js';
+import type { ModelConfig } from './config.js';
+import {
+  detrNames,
+  isHuggingFaceDetr,
+  isOriginalDetr,
+  originalDetrConfig,
+  readHuggingFaceConfig,
+} from './deformable_detr/index.js';
+import {
+  groundingDinoNames,
+  isHuggingFaceGroundingDino,
+  readGroundingDinoConfig,
+} from './grounding_dino/index.js';
+import { mdetrNames } from './mdetr/index.js';
+import type { Module } from './module.js';
+import type { CheckpointFile } from './weights/checkpoint_file.js';
+import { chooseNames, type NameMap } from './weights/name_map.js';
+import type { StoredTensor } from './weights/safetensors.js';
+import { type LoadReport, loadStateDict } from './weights/state_dict.js';
+
+type Tensors = ReadonlyMap<string, StoredTensor>;
+
+/** How checkpoints of each type of detector are named, besides as we name them. @param backbone a family or size */
+const NAMES: Readonly<Record<ModelConfig['model_type'], (backbone: string) => readonly NameMap[]>> = {
+  'mdetr-g': () => [],
+  mdetr: mdetrNames,
+  'mdetr-g-upstream': mdetrNames,
+  'grounding-dino': groundingDinoNames,
+  'deformable-detr': detrNames,
+};
+
+/** How checkpoints of a detector may be named: Hugging Face's way, the original repository's, ... */
+export function detectorNames({ model_type, backbone }: ModelConfig): readonly NameMap[] {
+  return NAMES[model_type](backbone.name);
+}
+
+/**
+ * Gives a detector the values of a file, under any of the names that such files have.
+ * @param source what messages call the file
+ * @throws UserError if anything is missing, unknown or of another shape
+ */
+export function loadDetectorWeights(
+  model: Module,
+  tensors: Tensors,
+  config: ModelConfig,
+  source: string,
+): LoadReport {
+  const maps = detectorNames(config);
+  const names = chooseNames(maps, tensors.keys()) ?? maps[0];
+  return loadStateDict(model, tensors, { ...(names ? { names } : {}), source });
+}
+
+/** Detectors whose Hugging Face folders are read. */
+const HUGGING_FACE: readonly {
+  is(config: unknown): boolean;
+  read(config: Readonly<Record<string, unknown>>, source: string, tensors: Tensors): ModelConfig;
+}[] = [
+  {
+    is: isHuggingFaceDetr,
+    read: (config, source, tensors) =>
+      readHuggingFaceConfig(config, source, tensors.has('class_embed.1.weight')),
+  },
+  { is: isHuggingFaceGroundingDino, read: readGroundingDinoConfig },
+];
+
+/** Whether a parsed `config.json` is Hugging Face's, of a detector that is known. */
+export function isHuggingFaceDetector(config: unknown): boolean {
+  return HUGGING_FACE.some(({ is }) => is(config));
+}
+
+/**
+ * Our configuration of a Hugging Face folder.
+ * @param tensors of its weights: what they hold decides where the file does not say
+ * @throws UserError for settings that are not supported
+ */
+export function readHuggingFaceDetector(
+  config: Readonly<Record<string, unknown>>,
+  source: string,
+  tensors: Tensors,
+): ModelConfig {
+  return HUGGING_FACE.find(({ is }) => is(config))!.read(config, source, tensors);
+}
+
+/**
+ * Our configuration of a checkpoint of an original repository, as far as its tensors tell it.
+ * @throws UserError if it is of no detector that is known without a configuration, and for settings that are not supported
+ */
+export function readOriginalDetector(file: CheckpointFile, source: string): ModelConfig {
+  if (isOriginalDetr(file.tensors)) return originalDetrConfig(file, source);
+  const names = [...file.tensors.keys()].slice(0, 3).join(', ');
+  throw new UserError(
+    `${source} holds no detector that is known without a config.json (its tensors: ${names}, ...); ` +
+      'give a folder with its configuration',
+    EXIT_CODES.checkpoint,
+  );
+}

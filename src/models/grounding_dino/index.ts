@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+export { isHuggingFaceGroundingDino, readGroundingDinoConfig } from './huggingface.js';
+export { GroundingDino, type GroundingDinoOutput } from './model.js';
+export { groundingDinoNames } from './names.js';
+export { type GroundingDinoOptions, LOGIT_KINDS } from './options.js';
+export { type PhraseLayout, phraseLayout } from './phrases.js';
+export { GROUNDING_DINO_PRESETS, type GroundingDinoPresetName } from './presets.js';

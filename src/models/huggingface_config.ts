@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+import { EXIT_CODES, UserError } from '../errors.js';
+import { type TextEncoderConfig, textEncoderSettings } from './text/index.js';
+
+type Settings = Readonly<Record<string, unknown>>;
+
+/** Reads settings of a detector's `config.json` as Hugging Face writes it; every fault is a UserError naming the file. */
+export interface HuggingFaceSettings {
+  fail(what: string): never;
+  /** A whole number above 0. @param missing what it is where the file does not say */
+  count(key: string, missing: number): number;
+  /** The keys of a text encoder that mean something here. */
+  textEncoder(name: string, given: Settings): Partial<TextEncoderConfig>;
+}
+
+/**
+ * @param source what messages call the file
+ * @param types values of `model_type` that are taken
+ * @param fixed keys whose other values are not supported, and the one that is
+ * @throws UserError for a model of another type, and for settings that are not supported
+ */
+export function huggingFaceSettings(
+  config: Settings,
+  source: string,
+  types: readonly string[],
+  fixed: Settings,
+): HuggingFaceSettings {
+  const fail = (what: string): never => {
+    throw new UserError(`${source}: ${what}`, EXIT_CODES.checkpoint);
+  };
+  if (!types.includes(String(config.model_type))) {
+    const wanted = types.map((type) => JSON.stringify(type)).join(' or ');
+    fail(`model_type is ${JSON.stringify(config.model_type)}, expected ${wanted}`);
+  }
+  for (const [key, value] of Object.entries(fixed)) {
+    if ((config[key] ?? value) !== value)
+      fail(`${key} ${JSON.stringify(config[key])} is not supported, only ${JSON.stringify(value)}`);
+  }
+  return {
+    fail,
+    count(key, missing) {
+      const value = config[key] ?? missing;
+      if (!Number.isSafeInteger(value) || (value as number) < 1)
+        fail(`${key} must be a whole number above 0, but it is ${JSON.stringify(value)}`);
+      return value as number;
+    },
+    textEncoder(name, given) {
+      const known = Object.keys(textEncoderSettings(name, {}));
+      return Object.fromEntries(Object.entries(given).filter(([key]) => known.includes(key)));
+    },
+  };
+}
+
+/** The backbone that a detector's `config.json` describes, with its own keys; null where it only names one. */
+export function huggingFaceBackbone(config: Settings): { name: string; config: Settings } | null {
+  const inner = config.backbone_config as Settings | null | undefined;
+  return inner ? { name: String(inner.model_type), config: { ...inner } } : null;
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+export { type PooledPair, SoftTokenDetector, type SoftTokenOutput } from './detector.js';
+export { Mdetr } from './mdetr.js';
+export { MdetrGUpstream } from './mdetr_g_upstream.js';
+export { mdetrNames, mdetrNamesWith } from './names.js';
+export {
+  ALIGN_SCALES,
+  CLASS_SCALES,
+  type MdetrGUpstreamOptions,
+  type MdetrOptions,
+  type SoftTokenOptions,
+  TRANSFORMER_KINDS,
+} from './options.js';
+export { MDETR_PRESETS, type MdetrPresetName } from './presets.js';

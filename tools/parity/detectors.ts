@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as tf from '@tensorflow/tfjs';
+import { buildModel } from '../../src/models/build.js';
+import { type DeformableDetrConfig, preset } from '../../src/models/config.js';
+import { loadDetectorWeights } from '../../src/models/detector_weights.js';
+import type { PictureInput } from '../../src/models/deformable_detr/index.js';
+import type { CaseContext } from './context.js';
+import { detectorValues } from './deformable_transformer.js';
+import { formulaImage, formulaTensor } from './formula.js';
+import { sampleOf, statisticsOf } from './summary.js';
+
+interface DetectorConfig {
+  backbone: string;
+  /** Of the original program; what is not named has its default. */
+  args: { enc_layers?: number; dec_layers?: number; num_queries?: number; with_box_refine?: boolean };
+  /** Height and width of each picture. */
+  sizes: [number, number][];
+}
+
+/** Names of backbones here, by their repositories'. */
+const BACKBONES: Readonly<Record<string, string>> = {
+  resnet50: 'resnet-50',
+  mpvit_tiny: 'mpvit-tiny',
+  coat_lite_tiny: 'coat-lite-tiny',
+};
+
+/** Deformable DETR over a backbone of published size, as its repository builds it; weights and picture by formula. */
+export function runWholeDetector(context: CaseContext): void {
+  const config = context.config as unknown as DetectorConfig;
+  const settings = settingsOf(config);
+  const model = buildModel(settings);
+  try {
+    const names = context.json<[string, number[]][]>(context.entry.files.find((file) => file.startsWith('names/'))!);
+    const tensors = new Map(names.map(([name, shape]) => [name, formulaTensor(name, shape)]));
+    loadDetectorWeights(model, tensors, settings, context.entry.name);
+    const input = inputOf(context, config);
+    const values = context.compute(() =>
+      detectorValues(model, input, model.forward(input, { intermediates: true })),
+    );
+    for (const [name, value] of Object.entries(values)) {
+      context.compare(`out/${name}`, value);
+      if (context.has(`out/${name}.sample`)) context.compare(`out/${name}.sample`, sampleOf(value.dataSync()));
+      if (context.has(`out/${name}.stats`)) context.compare(`out/${name}.stats`, statisticsOf(value.dataSync()));
+    }
+  } finally {
+    model.dispose();
+  }
+}
+
+function settingsOf({ backbone, args }: DetectorConfig): DeformableDetrConfig {
+  const base = preset('deformable-detr-r50');
+  const name = BACKBONES[backbone];
+  if (!name) throw new Error(`no backbone of the library is known as ${backbone}`);
+  const boxRefine = args.with_box_refine ?? false;
+  return {
+    ...base,
+    backbone: { name, config: {} },
+    transformer: {
+      ...base.transformer,
+      encoderLayers: args.enc_layers ?? 6,
+      decoderLayers: args.dec_layers ?? 6,
+      queries: args.num_queries ?? 300,
+      boxRefine,
+      sharedClassHead: !boxRefine,
+    },
+  };
+}
+
+/** Padding is 0. */
+function inputOf(context: CaseContext, { sizes }: DetectorConfig): PictureInput {
+  const [height, width] = [0, 1].map((axis) => Math.max(...sizes.map((size) => size[axis as 0 | 1]))) as [
+    number,
+    number,
+  ];
+  const { data, shape } = formulaImage(sizes.length, height, width);
+  const pixels = tf.transpose(tf.tensor(data as Float32Array, shape), [0, 2, 3, 1]);
+  const mask = tf.sub(1, context.tensor('in/mask', 'float32')) as tf.Tensor3D; // 1 = real
+  return { pixels: tf.mul(pixels, tf.expandDims(mask, 3)) as tf.Tensor4D, pixelMask: mask };
+}
