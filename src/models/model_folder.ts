@@ -4,7 +4,12 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { EXIT_CODES, UserError } from '../errors.js';
 import { buildModel, type ModelOf } from './build.js';
-import { answersText, type DeformableDetrConfig, type ModelConfig, type TextDetectorConfig } from './config.js';
+import {
+  answersText,
+  type DeformableDetrConfig,
+  type ModelConfig,
+  type TextDetectorConfig,
+} from './config.js';
 import { parseModelConfig } from './config_check.js';
 import type { DeformableDetr } from './deformable_detr/index.js';
 import {

@@ -3,7 +3,13 @@ import * as tf from '@tensorflow/tfjs';
 import { topDetections } from '../../src/models/deformable_detr/index.js';
 import { sinePosition } from '../../src/models/layers/position.js';
 import type { DetectorOutput, PaddedTargets } from '../../src/models/types.js';
-import { classCriterion, classTargets, type Matching, matchingCosts, stackLayers } from '../../src/train/losses/index.js';
+import {
+  classCriterion,
+  classTargets,
+  type Matching,
+  matchingCosts,
+  stackLayers,
+} from '../../src/train/losses/index.js';
 import type { CaseContext } from './context.js';
 import { matchedPairs, rowsOf } from './hungarian.js';
 
@@ -40,7 +46,11 @@ export function runDeformableCriterion(context: CaseContext): void {
     const [gradient] = context.gradients([leaf], () => criterion.compute(output(), targets).parts[loss]!);
     context.compare(`grad/${loss}.${input}`, gradient!);
   }
-  comparePost(context, config.targets.length, context.compute(() => topDetections(output())));
+  comparePost(
+    context,
+    config.targets.length,
+    context.compute(() => topDetections(output())),
+  );
 }
 
 function targetsOf(context: CaseContext, { targets, classes }: CriterionConfig): PaddedTargets {
@@ -65,7 +75,11 @@ function compareMatching(
 }
 
 /** Percentage of matched queries whose best class is another: logged by the original, and nothing more. */
-function compareClassError(context: CaseContext, { targets, classes }: CriterionConfig, { queries }: Matching): void {
+function compareClassError(
+  context: CaseContext,
+  { targets, classes }: CriterionConfig,
+  { queries }: Matching,
+): void {
   const { data, shape } = context.raw('in/pred_logits');
   const found = queries.arraySync();
   let right = 0;
@@ -93,7 +107,8 @@ function comparePost(
     context.compare(`out/post${i}.scores`, row(scores));
     context.compare(`out/post${i}.labels`, row(labels));
     const stored = context.raw(`out/post${i}.boxes`).data as Float32Array;
-    const size = (axis: 0 | 1) => Math.round((stored[2 + axis]! - stored[axis]!) / (values[i]![0]![2 + axis]! - values[i]![0]![axis]!));
+    const size = (axis: 0 | 1) =>
+      Math.round((stored[2 + axis]! - stored[axis]!) / (values[i]![0]![2 + axis]! - values[i]![0]![axis]!));
     const sizes = [size(0), size(1), size(0), size(1)];
     context.compare(`out/post${i}.boxes`, tf.mul(row(boxes), tf.tensor1d(sizes)));
   }

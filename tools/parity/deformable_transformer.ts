@@ -180,7 +180,10 @@ function compareAll(context: CaseContext, values: Readonly<Record<string, tf.Ten
 function runModel(context: CaseContext): void {
   const config = context.config as unknown as TransformerConfig;
   const weights = context.entry.files.find((file) => file.endsWith('.weights.safetensors'));
-  const model = new DeformableDetr(new StandInBackbone(STAND_IN_WIDTHS, 2), optionsOf(config, config.levels!));
+  const model = new DeformableDetr(
+    new StandInBackbone(STAND_IN_WIDTHS, 2),
+    optionsOf(config, config.levels!),
+  );
   try {
     const names = detrStandInNames();
     const tensors = weights ? readSafetensorsSync(context.file(weights)) : formulaWeights(model, names);

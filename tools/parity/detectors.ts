@@ -2,8 +2,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { buildModel } from '../../src/models/build.js';
 import { type DeformableDetrConfig, preset } from '../../src/models/config.js';
-import { loadDetectorWeights } from '../../src/models/detector_weights.js';
 import type { PictureInput } from '../../src/models/deformable_detr/index.js';
+import { loadDetectorWeights } from '../../src/models/detector_weights.js';
 import type { CaseContext } from './context.js';
 import { detectorValues } from './deformable_transformer.js';
 import { formulaImage, formulaTensor } from './formula.js';
@@ -30,7 +30,9 @@ export function runWholeDetector(context: CaseContext): void {
   const settings = settingsOf(config);
   const model = buildModel(settings);
   try {
-    const names = context.json<[string, number[]][]>(context.entry.files.find((file) => file.startsWith('names/'))!);
+    const names = context.json<[string, number[]][]>(
+      context.entry.files.find((file) => file.startsWith('names/'))!,
+    );
     const tensors = new Map(names.map(([name, shape]) => [name, formulaTensor(name, shape)]));
     loadDetectorWeights(model, tensors, settings, context.entry.name);
     const input = inputOf(context, config);
@@ -39,8 +41,10 @@ export function runWholeDetector(context: CaseContext): void {
     );
     for (const [name, value] of Object.entries(values)) {
       context.compare(`out/${name}`, value);
-      if (context.has(`out/${name}.sample`)) context.compare(`out/${name}.sample`, sampleOf(value.dataSync()));
-      if (context.has(`out/${name}.stats`)) context.compare(`out/${name}.stats`, statisticsOf(value.dataSync()));
+      if (context.has(`out/${name}.sample`))
+        context.compare(`out/${name}.sample`, sampleOf(value.dataSync()));
+      if (context.has(`out/${name}.stats`))
+        context.compare(`out/${name}.stats`, statisticsOf(value.dataSync()));
     }
   } finally {
     model.dispose();

@@ -46,10 +46,7 @@ export function compareGradientsOf(
   });
 }
 
-function leavesOf(
-  model: Module,
-  { names, maps = {}, plain = {} }: GradientOptions,
-): Map<string, Leaf> {
+function leavesOf(model: Module, { names, maps = {}, plain = {} }: GradientOptions): Map<string, Leaf> {
   const leaves = new Map<string, Leaf>();
   for (const [own, { variable, layout }] of model.namedParameters()) {
     const { name, part } = names?.place(own) ?? { name: own };

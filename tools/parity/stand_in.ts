@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { Backbone, type FeatureMaps } from '../../src/models/backbones/index.js';
-import { BACKBONE as HF_BACKBONE, detrNames } from '../../src/models/deformable_detr/index.js';
+import { detrNames, BACKBONE as HF_BACKBONE } from '../../src/models/deformable_detr/index.js';
 import { Conv2d } from '../../src/models/layers/basic.js';
 import type { NameMap } from '../../src/models/weights/name_map.js';
 

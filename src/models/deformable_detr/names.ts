@@ -59,7 +59,11 @@ export function detrNames(family: string): readonly NameMap[] {
   // The original's backbones are torchvision's or of repositories of their own.
   const originals = backbones.filter((map) => map.origin !== huggingFace.origin);
   return [
-    ...backbones.map((inner) => joinNames(huggingFace, [{ own: BACKBONE, map: nestNames(inner, BACKBONE, BACKBONE) }])),
-    ...originals.map((inner) => joinNames(original, [{ own: BACKBONE, map: nestNames(inner, BACKBONE, ORIGINAL_BACKBONE) }])),
+    ...backbones.map((inner) =>
+      joinNames(huggingFace, [{ own: BACKBONE, map: nestNames(inner, BACKBONE, BACKBONE) }]),
+    ),
+    ...originals.map((inner) =>
+      joinNames(original, [{ own: BACKBONE, map: nestNames(inner, BACKBONE, ORIGINAL_BACKBONE) }]),
+    ),
   ];
 }
