@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { topDetections } from '../../src/models/deformable_detr/index.js';
-import { sinePosition } from '../../src/models/layers/position.js';
+import { sineCounts, sinePosition } from '../../src/models/layers/position.js';
 import type { DetectorOutput, PaddedTargets } from '../../src/models/types.js';
 import {
   classCriterion,
@@ -120,6 +120,6 @@ export function runSine(context: CaseContext): void {
   const { num_pos_feats: features } = context.config as { num_pos_feats: number };
   const sine = context.compute(() => sinePosition(mask, features, { offset: 0.5 }));
   context.compare('out/normalized', tf.transpose(sine, [0, 3, 1, 2]));
-  const plain = context.compute(() => sinePosition(mask, features, { offset: 0, normalise: false }));
+  const plain = context.compute(() => sineCounts(mask, features));
   context.compare('out/plain', tf.transpose(plain, [0, 3, 1, 2]));
 }

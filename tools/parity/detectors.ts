@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
+import { UserError } from '../../src/errors.js';
+import { checkBackbone } from '../../src/models/backbones/index.js';
 import { buildModel } from '../../src/models/build.js';
 import { type DeformableDetrConfig, preset } from '../../src/models/config.js';
 import type { PictureInput } from '../../src/models/deformable_detr/index.js';
@@ -23,6 +25,17 @@ const BACKBONES: Readonly<Record<string, string>> = {
   mpvit_tiny: 'mpvit-tiny',
   coat_lite_tiny: 'coat-lite-tiny',
 };
+
+/** Whether the library has the backbone that a repository calls so. */
+export function hasBackbone(name: unknown): boolean {
+  try {
+    checkBackbone(BACKBONES[String(name)] ?? '', {}, String(name));
+    return true;
+  } catch (error) {
+    if (error instanceof UserError) return false;
+    throw error;
+  }
+}
 
 /** Deformable DETR over a backbone of published size, as its repository builds it; weights and picture by formula. */
 export function runWholeDetector(context: CaseContext): void {

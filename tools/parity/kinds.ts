@@ -2,7 +2,10 @@
 import { isPublished, runFamily, runPublished } from './backbones.js';
 import { runCoco } from './coco_eval.js';
 import type { CaseContext } from './context.js';
+import { runDeformableCriterion, runSine } from './deformable_criterion.js';
 import { runDetector } from './deformable_detr.js';
+import { runDeformableTransformer } from './deformable_transformer.js';
+import { hasBackbone, runWholeDetector } from './detectors.js';
 import { runGroundingDino } from './grounding_dino.js';
 import { runAssignment, runBoxes, runFocal, runMatcher, runSetLosses } from './hungarian.js';
 import { runContrastive, runCriterion, runPositiveMap } from './mdetr.js';
@@ -54,6 +57,11 @@ export const KINDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
     losses: { run: runSetLosses, compiles: true },
   },
   'deformable-detr': { detector: { run: runDetector, compiles: true } },
+  'deformable-transformer': {
+    model: { run: runDeformableTransformer, compiles: true },
+    criterion: { run: runDeformableCriterion, compiles: true },
+    sine: { run: runSine, compiles: true },
+  },
   detectors: { model: { run: runWholeDetector, compiles: true } },
   'grounding-dino': { detector: { run: runGroundingDino, compiles: true } },
   'coco-eval': { coco: { run: runCoco } },
@@ -87,7 +95,12 @@ const SIGNS: readonly [kind: string, fits: (entry: ParityCase, tensors: string[]
   ],
   ['criterion', (_, tensors) => tensors.some((name) => name.startsWith('out/loss.'))],
   ['contrastive', (_, tensors) => tensors.includes('in/pooled_text') && tensors.includes('in/pooled_image')],
-  ['model', ({ config }) => 'backbone' in config || 'd_model' in config],
+  ['sine', ({ config }) => 'num_pos_feats' in config],
+  [
+    'model',
+    ({ config }) =>
+      'd_model' in config || ('backbone' in config && (!('repo' in config) || hasBackbone(config.backbone))),
+  ],
 ];
 
 /** The kind of a case: what the manifest says, else what can be told from it, else `unknown`. */

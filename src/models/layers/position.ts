@@ -33,6 +33,17 @@ export function sinePosition(mask: tf.Tensor3D, features: number, options: SineO
 }
 
 /**
+ * {@link sinePosition} of the running counts as they are, neither divided nor multiplied: DETR's without `normalize`.
+ * @param mask `[batch, H, W]`, 1 = real @param features channels for each of y and x; even
+ */
+export function sineCounts(mask: tf.Tensor3D, features: number, temperature = 10000): tf.Tensor4D {
+  return tf.tidy(() => {
+    const waves = ([1, 2] as const).map((axis) => sineWaves(tf.cumsum(mask, axis), features, temperature));
+    return tf.concat(waves, 3) as tf.Tensor4D;
+  });
+}
+
+/**
  * {@link sinePosition} of a map without padding, put together from its rows and columns: `[1, H, W, 2 * features]`.
  */
 export function sineGrid(
@@ -70,8 +81,9 @@ export function sineCoordinates(coordinates: tf.Tensor, features: number, temper
 /** `[...]` -> `[..., features]`: sine and cosine of `x / temperature^(2i / features)`, alternating. */
 function sineWaves(x: tf.Tensor, features: number, temperature: number): tf.Tensor {
   const half = features / 2;
-  const rates = Float32Array.from({ length: half }, (_, i) => 1 / temperature ** ((2 * i) / features));
-  const angles = tf.mul(tf.expandDims(x, -1), tf.tensor1d(rates)); // [..., half]
+  const lengths = Float32Array.from({ length: half }, (_, i) => temperature ** ((2 * i) / features));
+  // Padding has angles of millions, whose sines hang on the rounding: divided, they are the source's.
+  const angles = tf.div(tf.expandDims(x, -1), tf.tensor1d(lengths)); // [..., half]
   return tf.stack([tf.sin(angles), tf.cos(angles)], -1).reshape([...x.shape, features]);
 }
 
