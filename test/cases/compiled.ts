@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { convolution } from '../../src/models/layers/convolution.js';
 import { linearRows } from '../../src/models/layers/fused.js';
 import {
+  adamW,
   detach,
   gelu,
   layerNorm,
@@ -12,6 +13,7 @@ import {
   noGrad,
   RandomStream,
   type SpatialShapes,
+  squaredNorm,
 } from '../../src/ops/index.js';
 
 // One row for each thing that the models are made of: what it takes and does. Compiled, and operation by operation, it
@@ -274,6 +276,24 @@ export const DISCRETE: readonly CompiledCase[] = [
     (x) => tf.add(tf.add(x!, tf.fill([2, 2], 3)), tf.add(tf.eye(2), tf.zeros([2, 2]))),
   ],
   ['linearAssignment', [COSTS], (x) => linearAssignment(x as tf.Tensor3D, tf.tensor1d([3, 1], 'int32'))],
+  ['squaredNorm', [[3], [2, 2]], (...all) => squaredNorm(all)],
+  [
+    'adamW',
+    [[7], [7], [3], [2, 2], [4]],
+    (param, moment, first, second, given) => {
+      const vector = param as tf.Tensor1D;
+      const moments = { first: moment as tf.Tensor1D, second: tf.square(moment!) as tf.Tensor1D };
+      const { next, values } = adamW(
+        { param: vector, ...moments, average: vector },
+        [first!, second!],
+        tf.abs(given as tf.Tensor1D),
+        tf.scalar(0.5),
+        [0.9, 0.99],
+      );
+      const vectors = [next.param, next.first, next.second, next.average!];
+      return tf.concat([...vectors, ...values.map((value) => value.flatten())]);
+    },
+  ],
   [
     'random numbers',
     [[3]],
