@@ -39,6 +39,7 @@ export {
 } from './random.js';
 export type { OpOptions, OpPath } from './registry.js';
 export { setDefaultOpPath } from './registry.js';
+export { selfAttention } from './self_attention.js';
 export { windowAttention } from './window_attention.js';
 export { attendWindows, scaleQueries, type WindowAttentionInputs } from './window_attention_plain.js';
 export { type Grid, PlanCache, WindowPlan } from './window_plan.js';

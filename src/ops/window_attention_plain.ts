@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
+import { attentionGradient, joinHeads, splitHeads } from './attention_heads.js';
 import type { WindowPlan } from './window_plan.js';
 
 /** Sizes of a window attention: the windows of one picture, tokens in a window, heads. */
@@ -73,57 +74,34 @@ export function attendWindows(
   mask: tf.Tensor | null,
   { windows, tokens, heads }: WindowShape,
 ): tf.Tensor2D {
-  const [rows, channels3] = qkv.shape;
-  const channels = channels3 / 3;
-  const size = channels / heads;
+  const rows = qkv.shape[0];
   // Without a mask all windows of the batch are alike, and one axis holds them.
   const outer = mask ? [rows / tokens / windows, windows] : [rows / tokens];
-  const n = outer.length;
-  const outerAxes = outer.map((_, i) => i);
-  const cut = (x: tf.Tensor) => {
-    const split = x.reshape([...outer, tokens, 3, heads, size]);
-    return tf.unstack(split.transpose([n + 1, ...outerAxes, n + 2, n, n + 3])) as [
-      tf.Tensor,
-      tf.Tensor,
-      tf.Tensor,
-    ];
-  };
   const op = tf.customGrad((...args) => {
     const save = args.pop() as unknown as Save;
     const [$qkv, $bias] = args as [tf.Tensor, tf.Tensor];
-    const [q, k, v] = cut($qkv);
+    const [q, k, v] = splitHeads($qkv, outer, tokens, heads);
     const logits = tf.add(tf.matMul(q, k, false, true), mask ? tf.add($bias, mask) : $bias);
     const weights = tf.softmax(logits);
     const mixed = tf.matMul(weights, v);
     save([q, k, v, weights, mixed]);
     return {
-      value: mixed.transpose([...outerAxes, n + 1, n, n + 2]).reshape([rows, channels]),
+      value: joinHeads(mixed),
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
-        const upstream = dy
-          .reshape([...outer, tokens, heads, size])
-          .transpose([...outerAxes, n + 1, n, n + 2]);
-        const { dQkv, dBias } = attentionGradient(upstream, saved, outerAxes);
-        const order = [...outerAxes.map((i) => i + 1), n + 2, 0, n + 1, n + 3];
-        return [dQkv.transpose(order).reshape([rows, channels3]), dBias];
+        const [$q, $k, $v, $weights, $mixed] = saved as [
+          tf.Tensor,
+          tf.Tensor,
+          tf.Tensor,
+          tf.Tensor,
+          tf.Tensor,
+        ];
+        const upstream = splitHeads(dy, outer, tokens, heads, 1)[0]!;
+        const parts = { q: $q, k: $k, v: $v, weights: $weights, mixed: $mixed };
+        const { dQkv, dLogits } = attentionGradient(upstream, parts);
+        const axes = outer.map((_, i) => i);
+        return [joinHeads(...dQkv), tf.sum(dLogits, axes)];
       },
     };
   });
   return op(qkv, bias) as tf.Tensor2D;
-}
-
-/** @param dMixed `[..., heads, tokens, size]` @param saved q, k, v, softmax, mixed values @returns dQkv `[3, ..., heads, tokens, size]` */
-function attentionGradient(
-  dMixed: tf.Tensor,
-  saved: tf.Tensor[],
-  outerAxes: number[],
-): { dQkv: tf.Tensor; dBias: tf.Tensor } {
-  const [q, k, v, weights, mixed] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
-  const dV = tf.matMul(weights, dMixed, true, false);
-  const dWeights = tf.matMul(dMixed, v, false, true);
-  // The mean of dWeights under the softmax is the product of output and upstream (Dao et al. 2022, eq. 4).
-  const mean = tf.sum(tf.mul(dMixed, mixed), -1, true);
-  const dLogits = tf.mul(weights, tf.sub(dWeights, mean));
-  const dQ = tf.matMul(dLogits, k);
-  const dK = tf.matMul(dLogits, q, true, false);
-  return { dQkv: tf.stack([dQ, dK, dV]), dBias: tf.sum(dLogits, outerAxes) };
 }

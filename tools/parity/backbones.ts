@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { type Backbone, backboneNames, buildBackbone } from '../../src/models/backbones/index.js';
 import { chooseNames } from '../../src/models/weights/name_map.js';
 import { readSafetensorsSync, type StoredTensor } from '../../src/models/weights/safetensors.js';
-import { type LoadOptions, loadStateDict } from '../../src/models/weights/state_dict.js';
+import { type LoadOptions, loadStateDict, storeTensor } from '../../src/models/weights/state_dict.js';
 import type { CaseContext } from './context.js';
 import { formulaImage, formulaTensor } from './formula.js';
 import { runNetwork } from './network.js';
@@ -21,6 +21,45 @@ interface Family {
 }
 
 const FAMILIES: Readonly<Record<string, Family>> = {
+  coat: {
+    backbone: 'coat',
+    settings: ({ embed_dims, serial_depths, parallel_depth, mlp_ratios }) => ({
+      embed_dims,
+      serial_depths,
+      parallel_depth,
+      mlp_ratios,
+    }),
+    map: (i) => `x${i + 1}_nocls`,
+    taps: {
+      'stage2.block0.cpe': 'cpe2',
+      'stage2.block0.crpe': 'crpe2',
+      'stage2.block0.attention': 'attention2',
+      'parallel0.stage2': 'parallel0.x2',
+      'parallel0.stage3': 'parallel0.x3',
+      'parallel0.stage4': 'parallel0.x4',
+    },
+  },
+  mpvit: {
+    backbone: 'mpvit',
+    settings: ({ embed_dims, num_layers, num_path, mlp_ratios }) => ({
+      embed_dims,
+      num_layers,
+      num_path,
+      mlp_ratios,
+    }),
+    map: (i) => `stage${i + 2}`,
+    taps: {
+      stem: 'stem',
+      'stage2.path0': 'path_0',
+      'stage2.path1': 'path_1',
+      'stage2.path2': 'path_2',
+      'stage2.inv_res': 'inv_res',
+      'stage2.path1.layer0.cpe': 'cpe',
+      'stage2.path1.layer0.crpe': 'crpe',
+      'stage2.path1.layer0.attention': 'attention',
+      'stage2.path1.layer0.mlp': 'mlp',
+    },
+  },
   swin_v2: {
     backbone: 'swin-v2',
     settings: (config) => ({ ...config }),
@@ -39,15 +78,17 @@ export function runFamily(context: CaseContext): void {
   const tensors = readSafetensorsSync(source);
   const { origins } = loadStateDict(backbone, tensors, { ...namesIn(name, tensors), source });
   const ownNames = new Map([...origins].map(([own, inFile]) => [inFile, own]));
+  const training = context.config.train === true;
   runNetwork(context, {
     module: backbone,
     picture: 'image',
     run: (pixels, taps) => {
-      const { levels } = backbone.forward(pixels, { taps });
+      const { levels } = backbone.forward(pixels, { taps, training });
       return new Map(levels.map((level, i) => [map(i), level]));
     },
     tapName: (tap) => `mid/${family.taps[tap] ?? tap}`,
     ownName: (parameter) => ownNames.get(parameter) ?? '',
+    ...(training ? { afterRun: () => compareAverages(context, backbone) } : {}),
   });
 }
 
@@ -55,6 +96,14 @@ export function runFamily(context: CaseContext): void {
 function namesIn(backbone: string, tensors: ReadonlyMap<string, StoredTensor>): LoadOptions {
   const names = chooseNames(backboneNames(backbone), tensors.keys());
   return names ? { names } : {};
+}
+
+/** What one step in training leaves in the running averages of batch norms. */
+function compareAverages(context: CaseContext, backbone: Backbone): void {
+  for (const [name, { variable, layout }] of backbone.namedParameters()) {
+    if (!/\.running_(mean|var)$/.test(name)) continue;
+    context.compare(`out/${name}`, storeTensor(variable, layout) as { shape: number[]; data: Float32Array });
+  }
 }
 
 /** A network of published size and what its reference calls its first map. */
@@ -65,6 +114,9 @@ interface Published {
 }
 
 const PUBLISHED: Readonly<Record<string, Published>> = {
+  coat_lite_small: { backbone: 'coat-lite-small', map: (i) => `x${i + 1}_nocls` },
+  coat_small: { backbone: 'coat-small', map: (i) => `x${i + 1}_nocls` },
+  mpvit_tiny: { backbone: 'mpvit-tiny', map: (i) => `stage${i + 2}` },
   resnet50: { backbone: 'resnet-50', map: (i) => `layer${i + 1}` },
   swin_tiny: { backbone: 'swin-tiny', map: (i) => `stage${i + 1}` },
   swin_base: { backbone: 'swin-base', map: (i) => `stage${i + 1}` },

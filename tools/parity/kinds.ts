@@ -12,6 +12,7 @@ import { runContrastive, runCriterion, runPositiveMap } from './mdetr.js';
 import { runMdetrModel } from './mdetr_model.js';
 import { runMsdaCore, runMsdaModule } from './msda.js';
 import { runOptim } from './optim.js';
+import { runPositions, runVit } from './scalemae.js';
 import { runSwinBackbone, runSwinModel } from './swin.js';
 import { runTextEncoder } from './text_encoder.js';
 import { runTokenizer } from './tokenizer.js';
@@ -44,7 +45,10 @@ export const KINDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
     backbone: { run: runSwinBackbone, compiles: true },
     model: { run: runSwinModel, compiles: true },
   },
+  coat: { network: { run: runFamily, compiles: true } },
+  mpvit: { network: { run: runFamily, compiles: true } },
   swin_v2: { network: { run: runFamily, compiles: true } },
+  scalemae: { positions: { run: runPositions, compiles: true }, vit: { run: runVit, compiles: true } },
   backbones: { published: { run: runPublished, compiles: true } },
   roberta: { tokenizer: { run: runTokenizer }, encoder: { run: runTextEncoder, compiles: true } },
   bert: { encoder: { run: runTextEncoder, compiles: true } },
@@ -83,6 +87,9 @@ export const KNOWN_AREAS = Object.keys(KINDS);
 
 /** Where the manifest names no kind, what the case holds tells it. First row that fits. */
 const SIGNS: readonly [kind: string, fits: (entry: ParityCase, tensors: string[]) => boolean][] = [
+  ['positions', ({ config }) => 'grid' in config && 'gsd' in config],
+  ['vit', ({ config }) => 'repo' in config && 'depth' in config],
+  ['network', ({ config }) => 'embed_dims' in config],
   [
     'published',
     (entry) => 'shapes' in entry && entry.weights === 'formula' && isPublished(entry.config.model),

@@ -15,6 +15,8 @@ export interface Network {
   tapName(tap: string): string;
   /** Own name of a parameter of the reference. */
   ownName(name: string): string;
+  /** Set where running changes the network: compares what one run has left in it. */
+  afterRun?(): void;
 }
 
 /** Results, values inside, and gradients of the picture and of parameters. Disposes of the module. */
@@ -27,7 +29,7 @@ export function runNetwork(context: CaseContext, network: Network): void {
     const { results, tapped, taps } = context.compute(() => {
       const input = pixels as tf.Tensor as tf.Tensor4D;
       const inner = new Map<string, tf.Tensor>();
-      const outer = Object.fromEntries(run(input));
+      const outer = network.afterRun ? {} : Object.fromEntries(run(input));
       return {
         results: outer,
         tapped: Object.fromEntries(run(input, inner)),
@@ -38,15 +40,25 @@ export function runNetwork(context: CaseContext, network: Network): void {
       for (const [name, value] of Object.entries(values)) compareMap(context, `out/${name}`, value);
     }
     for (const [name, value] of Object.entries(taps)) compareMap(context, network.tapName(name), value);
+    network.afterRun?.();
     compareGradients(context, network, pixels);
   } finally {
     module.dispose();
   }
 }
 
-/** Compares a result; maps `[batch, H, W, C]` are stored `[batch, C, H, W]`. */
+/**
+ * Compares a result; maps `[batch, H, W, C]` are stored `[batch, C, H, W]`, and some tokens `[batch, tokens, C]` by head:
+ * `[batch, heads, tokens, C / heads]`.
+ */
 function compareMap(context: CaseContext, name: string, value: tf.Tensor): void {
   if (!context.has(name)) return;
+  const { shape } = context.raw(name);
+  if (value.rank === 3 && shape.length === 4) {
+    const [batch, heads, tokens, size] = shape as [number, number, number, number];
+    context.compare(name, tf.transpose(tf.reshape(value, [batch, tokens, heads, size]), [0, 2, 1, 3]));
+    return;
+  }
   context.compare(name, value.rank === 4 ? tf.transpose(value, [0, 3, 1, 2]) : value);
 }
 

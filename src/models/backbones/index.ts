@@ -2,6 +2,12 @@
 import { didYouMean, EXIT_CODES, UserError } from '../../errors.js';
 import { chooseNames, type NameMap, type ShapeOf, shapesBy } from '../weights/name_map.js';
 import type { Backbone, LevelLayout } from './backbone.js';
+import { CoatBackbone } from './coat.js';
+import { COAT_VARIANTS, coatConfig, coatLayout } from './coat_config.js';
+import { COAT_NAMES, inferCoat } from './coat_weights.js';
+import { MpvitBackbone } from './mpvit.js';
+import { MPVIT_VARIANTS, mpvitConfig, mpvitLayout } from './mpvit_config.js';
+import { inferMpvit, MPVIT_NAMES } from './mpvit_weights.js';
 import { ResNetBackbone } from './resnet.js';
 import { RESNET_VARIANTS, resnetConfig, resnetLayout } from './resnet_config.js';
 import { inferResNet, RESNET_NAMES } from './resnet_weights.js';
@@ -11,9 +17,19 @@ import { SwinV2Backbone } from './swin_v2.js';
 import { SWIN_V2_VARIANTS, swinV2Config, swinV2Layout } from './swin_v2_config.js';
 import { inferSwinV2, SWIN_V2_NAMES } from './swin_v2_weights.js';
 import { inferSwin, SWIN_NAMES } from './swin_weights.js';
+import { VitBackbone } from './vit.js';
+import { VIT_VARIANTS, vitConfig, vitLayout } from './vit_config.js';
+import { inferVit, VIT_NAMES } from './vit_weights.js';
 
 export type { FeatureMaps, ForwardOptions, LevelLayout } from './backbone.js';
 export { Backbone, cellsOf } from './backbone.js';
+export { CoatBackbone } from './coat.js';
+export type { CoatConfig } from './coat_config.js';
+export { COAT_VARIANTS, coatConfig } from './coat_config.js';
+export { gsdPositions } from './gsd_positions.js';
+export { MpvitBackbone } from './mpvit.js';
+export type { MpvitConfig } from './mpvit_config.js';
+export { MPVIT_VARIANTS, mpvitConfig } from './mpvit_config.js';
 export { ResNetBackbone } from './resnet.js';
 export type { ResNetConfig } from './resnet_config.js';
 export { RESNET_VARIANTS, resnetConfig } from './resnet_config.js';
@@ -25,6 +41,9 @@ export { SwinV2Backbone } from './swin_v2.js';
 export type { SwinV2Config } from './swin_v2_config.js';
 export { SWIN_V2_VARIANTS, swinV2Config } from './swin_v2_config.js';
 export { loadSwinBackbone, loadSwinModel } from './swin_weights.js';
+export { VitBackbone } from './vit.js';
+export type { VitConfig } from './vit_config.js';
+export { VIT_VARIANTS, vitConfig } from './vit_config.js';
 
 /** A family of backbones. */
 interface BackboneFamily {
@@ -60,6 +79,22 @@ const BACKBONES: Readonly<Record<string, BackboneFamily>> = {
     names: SWIN_V2_NAMES,
     infer: inferSwinV2,
   },
+  coat: {
+    variants: { ...COAT_VARIANTS },
+    build: (settings, source) => new CoatBackbone(coatConfig(settings, source)),
+    check: coatConfig,
+    layout: (settings) => coatLayout(coatConfig(settings)),
+    names: COAT_NAMES,
+    infer: inferCoat,
+  },
+  mpvit: {
+    variants: { ...MPVIT_VARIANTS },
+    build: (settings, source) => new MpvitBackbone(mpvitConfig(settings, source)),
+    check: mpvitConfig,
+    layout: (settings) => mpvitLayout(mpvitConfig(settings)),
+    names: MPVIT_NAMES,
+    infer: inferMpvit,
+  },
   resnet: {
     variants: { ...RESNET_VARIANTS },
     build: (settings, source) => new ResNetBackbone(resnetConfig(settings, source)),
@@ -67,6 +102,14 @@ const BACKBONES: Readonly<Record<string, BackboneFamily>> = {
     layout: (settings) => resnetLayout(resnetConfig(settings)),
     names: RESNET_NAMES,
     infer: inferResNet,
+  },
+  scalemae: {
+    variants: { ...VIT_VARIANTS },
+    build: (settings, source) => new VitBackbone(vitConfig(settings, source)),
+    check: vitConfig,
+    layout: (settings) => vitLayout(vitConfig(settings)),
+    names: VIT_NAMES,
+    infer: inferVit,
   },
 };
 

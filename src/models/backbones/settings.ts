@@ -6,6 +6,31 @@ export function refuse(source: string, what: string): never {
   throw new UserError(`${source}: ${what}`, EXIT_CODES.usage);
 }
 
+/** How the settings of a family are checked. */
+interface Rules<T> {
+  defaults: T;
+  /** Keys with a whole number above 0. */
+  counts: readonly (keyof T & string)[];
+  /** Keys that others write into their files and that mean nothing here. */
+  ignored?: (key: string) => boolean;
+}
+
+/**
+ * Settings with what they leave out taken from the defaults.
+ * @param source what messages call the settings
+ * @throws UserError for unknown keys and impossible values
+ */
+export function checkSettings<T extends { drop_path_rate?: number }>(
+  { defaults, counts, ignored }: Rules<T>,
+  settings: Readonly<Record<string, unknown>>,
+  source: string,
+): T {
+  const config = fillIn(defaults, settings, source, ignored);
+  checkCounts(config, counts, source);
+  if (config.drop_path_rate !== undefined) checkDropPath(config.drop_path_rate, source);
+  return config;
+}
+
 /** Settings of a network in stages. */
 interface Staged {
   /** Channels of the pictures. */
@@ -16,34 +41,22 @@ interface Staged {
   drop_path_rate?: number;
 }
 
-/** How the settings of a family are checked. */
-interface StagedRules<T> {
-  defaults: T;
+interface StagedRules<T> extends Rules<T> {
   /** Keys with a whole number for each stage, at least one key. */
   perStage: readonly (keyof T & string)[];
-  /** Further keys with a whole number above 0. */
-  counts: readonly (keyof T & string)[];
-  /** Keys that others write into their files and that mean nothing here. */
-  ignored?: (key: string) => boolean;
 }
 
-/**
- * Settings with what they leave out taken from the defaults, the maps of stages 2 and up if none are named.
- * @param source what messages call the settings
- * @throws UserError for unknown keys and impossible values
- */
+/** As {@link checkSettings}, for a network in stages: the maps of stages 2 and up if none are named. */
 export function stagedSettings<T extends Staged>(
-  { defaults, perStage, counts, ignored }: StagedRules<T>,
+  { perStage, counts, ...rules }: StagedRules<T>,
   settings: Readonly<Record<string, unknown>>,
   source: string,
 ): T {
-  const config = fillIn(defaults, settings, source, ignored);
+  const config = checkSettings({ ...rules, counts: ['num_channels', ...counts] }, settings, source);
   checkStageLists(config, perStage, source);
   const stages = (config[perStage[0]!] as unknown[]).length;
   if (config.out_features.length === 0) config.out_features = stageNames(stages).slice(1);
-  checkCounts(config, ['num_channels', ...counts], source);
   checkOutFeatures(config.out_features, stages, source);
-  if (config.drop_path_rate !== undefined) checkDropPath(config.drop_path_rate, source);
   return config;
 }
 

@@ -12,8 +12,20 @@ import {
 /** Where the backbone stands here and in Hugging Face's files. */
 export const BACKBONE = 'model.backbone.conv_encoder.model.';
 
-/** Where it stands in files of the original repository. */
-export const ORIGINAL_BACKBONE = 'backbone.0.body.';
+/** Where it stands in files of the original repository, and of those that are built on it. */
+const ORIGINAL_BACKBONE = 'backbone.0.body.';
+
+/** Shapes of the backbone in such a file, by the backbone's own names. */
+export function originalBackboneShapes(
+  tensors: ReadonlyMap<string, { shape: readonly number[] }>,
+): Map<string, readonly number[]> {
+  const shapes = new Map<string, readonly number[]>();
+  for (const [name, { shape }] of tensors) {
+    const inner = /^backbone\.0\.(?:body|backbone)\.(.+)$/.exec(name)?.[1];
+    if (inner !== undefined) shapes.set(inner, shape);
+  }
+  return shapes;
+}
 
 /** Names of the original repository's state dicts: `name` of ours, from the beginning. First that fits. */
 const ORIGINAL: readonly NameRule[] = [
@@ -52,7 +64,7 @@ const huggingFace: Omit<NameMap, 'hallmark'> = {
 /**
  * How checkpoints of Deformable DETR are named, the original repository's
  * (https://github.com/fundamentalvision/Deformable-DETR) and Hugging Face's.
- * @param family of the backbone: `resnet`, `swin`
+ * @param family of the backbone: `resnet`, `swin`, `mpvit`, ...
  */
 export function detrNames(family: string): readonly NameMap[] {
   const backbones = backboneNames(family);
@@ -63,7 +75,9 @@ export function detrNames(family: string): readonly NameMap[] {
       joinNames(huggingFace, [{ own: BACKBONE, map: nestNames(inner, BACKBONE, BACKBONE) }]),
     ),
     ...originals.map((inner) =>
-      joinNames(original, [{ own: BACKBONE, map: nestNames(inner, BACKBONE, ORIGINAL_BACKBONE) }]),
+      joinNames(original, [
+        { own: BACKBONE, map: nestNames(inner, BACKBONE, inner.inDetr ?? ORIGINAL_BACKBONE) },
+      ]),
     ),
   ];
 }

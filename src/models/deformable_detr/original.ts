@@ -7,7 +7,7 @@ import type { CheckpointFile } from '../weights/checkpoint_file.js';
 import type { StoredTensor } from '../weights/safetensors.js';
 import type { TorchValue } from '../weights/torch/write.js';
 import { COCO_LABELS } from './coco_labels.js';
-import { ORIGINAL_BACKBONE } from './names.js';
+import { originalBackboneShapes } from './names.js';
 
 /** A tensor that every checkpoint of the original repository has. */
 const HALLMARK = 'transformer.level_embed';
@@ -104,11 +104,9 @@ function backboneOf(
   levels: number,
   fail: (what: string) => never,
 ): DeformableDetrConfig['backbone'] {
-  const shapes = new Map<string, readonly number[]>();
-  for (const [name, { shape }] of tensors) {
-    if (name.startsWith(ORIGINAL_BACKBONE)) shapes.set(name.slice(ORIGINAL_BACKBONE.length), shape);
-  }
-  const found = inferBackbone(shapes) ?? fail('its backbone is none that is known (ResNet, Swin)');
+  const found =
+    inferBackbone(originalBackboneShapes(tensors)) ??
+    fail('its backbone is none that is known (ResNet, Swin, MPViT, CoaT)');
   const out_features = levels === 1 ? ['stage4'] : ['stage2', 'stage3', 'stage4'];
   const frozen = found.name.startsWith('resnet') ? { frozen_stages: 2 } : {};
   return { name: found.name, config: { ...found.config, out_features, ...frozen } };
@@ -120,7 +118,8 @@ export function originalDetrArguments({
   transformer,
 }: DeformableDetrConfig): Record<string, TorchValue> {
   return {
-    backbone: backbone.name.replace('-', ''),
+    // `resnet50`, `mpvit_small`, `coat_lite_small`
+    backbone: backbone.name.replace(/^resnet-/, 'resnet').replaceAll('-', '_'),
     ...FIXED,
     hidden_dim: transformer.dModel,
     nheads: transformer.encoderHeads,

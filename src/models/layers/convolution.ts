@@ -150,7 +150,7 @@ function pointGradient(
   return tf.reshape(product, shape as [number, number, number, number]);
 }
 
-function plainGeometry({ stride, padding }: ConvolutionOptions) {
+export function plainGeometry({ stride, padding }: ConvolutionOptions) {
   return { strides: stride, pad: padding, dataFormat: 'NHWC', dimRoundingMode: 'floor' };
 }
 

@@ -10,11 +10,11 @@ export type Save = (tensors: tf.Tensor[]) => void;
 
 /** tfjs's way to record a function with a gradient of its own, gradients of the inputs on demand. */
 interface Recorder {
-  runKernelFunc(call: {
-    forwardFunc(backend: unknown, save: Save): tf.Tensor;
-    backwardsFunc(dy: tf.Tensor, saved: tf.Tensor[]): Record<string, () => tf.Tensor>;
+  runKernelFunc<R extends tf.Tensor | tf.Tensor[]>(call: {
+    forwardFunc(backend: unknown, save: Save): R;
+    backwardsFunc(dy: R, saved: tf.Tensor[]): Record<string, () => tf.Tensor>;
     inputs: Record<string, tf.Tensor>;
-  }): tf.Tensor;
+  }): R;
 }
 
 /**
@@ -22,12 +22,12 @@ interface Recorder {
  * nobody asks for (frozen weights, pixels) are not computed.
  * @param backward gives a function for each input, in order
  */
-export function withGradient(
+export function withGradient<R extends tf.Tensor | tf.Tensor[] = tf.Tensor>(
   inputs: readonly tf.Tensor[],
-  forward: (save: Save) => tf.Tensor,
-  backward: (dy: tf.Tensor, saved: tf.Tensor[]) => (() => tf.Tensor)[],
-): tf.Tensor {
-  return (tf.engine() as unknown as Recorder).runKernelFunc({
+  forward: (save: Save) => R,
+  backward: (dy: R, saved: tf.Tensor[]) => (() => tf.Tensor)[],
+): R {
+  return (tf.engine() as unknown as Recorder).runKernelFunc<R>({
     forwardFunc: (_, save) => forward(save),
     backwardsFunc: (dy, saved) => ({ ...backward(dy, saved) }) as unknown as Record<string, () => tf.Tensor>,
     inputs: Object.fromEntries(inputs.map((input, i) => [i, input])),

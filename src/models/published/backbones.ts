@@ -5,7 +5,7 @@ import type { PublishedKind } from './types.js';
 
 /** Backbones alone, as classifiers are published; what is theirs shows in names and shapes. */
 export const BACKBONES: PublishedKind = {
-  about: 'ResNets, Swins and Swins V2',
+  about: 'ResNets, Swins, Swins V2, MPViTs, CoaTs and ScaleMAEs',
   recognise({ file }) {
     const shapes = new Map([...file.tensors].map(([name, { shape }]) => [name, shape]));
     const found = inferBackbone(shapes);

@@ -4,23 +4,29 @@ import {
   type Backbone,
   backboneLayout,
   buildBackbone,
+  type CoatBackbone,
   cellsOf,
+  type MpvitBackbone,
   type ResNetBackbone,
   type SwinBackbone,
   type SwinV2Backbone,
+  type VitBackbone,
 } from '../backbones/index.js';
 import type { LayerKind, LayerSettings, LayerShape } from '../layer_adapter.js';
 import { registerModuleLayer } from '../layer_adapter.js';
 
 /**
- * A family of backbones as a kind of layer. Input: pixels `[batch, H, W, channels]`. Outputs: a map per wanted stage,
- * `[batch, h, w, channels]`.
+ * A family of backbones as a kind of layer. Inputs: pixels `[batch, H, W, channels]`, and metres per pixel `[batch, 1]` for
+ * those that use them. Outputs: a map per wanted stage, `[batch, h, w, channels]`.
  */
 function backboneKind<B extends Backbone>(className: string, family: string): LayerKind<B> {
   return {
     className,
     build: (settings) => buildBackbone(family, settings) as B,
-    call: (module, [pixels], options) => oneOrMore(module.forward(pixels as tf.Tensor4D, options).levels),
+    call: (module, [pixels, gsd], options) => {
+      const metres = gsd ? { gsd: gsd.flatten() } : {};
+      return oneOrMore(module.forward(pixels as tf.Tensor4D, { ...options, ...metres }).levels);
+    },
     outputShape: (settings, [pixels]) => mapShapes(family, settings, pixels),
   };
 }
@@ -60,3 +66,12 @@ export const SwinBackboneLayer = registerModuleLayer(backboneKind<SwinBackbone>(
 export const SwinV2BackboneLayer = registerModuleLayer(
   backboneKind<SwinV2Backbone>('SwinV2Backbone', 'swin-v2'),
 );
+
+/** `new MpvitBackboneLayer({ settings: { embed_dims: [64, 96, 176, 216], ... } })` */
+export const MpvitBackboneLayer = registerModuleLayer(backboneKind<MpvitBackbone>('MpvitBackbone', 'mpvit'));
+
+/** `new CoatBackboneLayer({ settings: { embed_dims: [64, 128, 320, 512], ... } })` */
+export const CoatBackboneLayer = registerModuleLayer(backboneKind<CoatBackbone>('CoatBackbone', 'coat'));
+
+/** `new VitBackboneLayer({ settings: { embed_dim: 768, depth: 12, num_heads: 12, ... } })` */
+export const VitBackboneLayer = registerModuleLayer(backboneKind<VitBackbone>('VitBackbone', 'scalemae'));

@@ -4,7 +4,14 @@
  * Parts of the detectors as layers of TensorFlow.js, for models of one's own. Importing this file registers them, so that
  * `tf.loadLayersModel` finds them by name. The settings of a layer are the plain values that its module is built from.
  */
-export { ResNetBackboneLayer, SwinBackboneLayer, SwinV2BackboneLayer } from './backbone.js';
+export {
+  CoatBackboneLayer,
+  MpvitBackboneLayer,
+  ResNetBackboneLayer,
+  SwinBackboneLayer,
+  SwinV2BackboneLayer,
+  VitBackboneLayer,
+} from './backbone.js';
 export { DeformableDecoderLayer, DeformableEncoderLayer, MSDeformAttnLayer } from './deformable.js';
 export {
   DeformableDetrLayer,

@@ -24,6 +24,8 @@ export interface NameMap {
   readonly dropped: readonly Dropped[];
   /** Tensors that the reference wants to find in a file though nothing uses them. */
   unused?(shapeOf: ShapeOf): ReadonlyMap<string, StoredTensor>;
+  /** Of a backbone: what stands in front of its names in checkpoints of Deformable DETR, if not `backbone.0.body.`. */
+  readonly inDetr?: string;
 }
 
 export interface Dropped {
