@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { adamWRegistration } from './adamw.js';
+import { attentionRegistration } from './attention.js';
 import { geluRegistration } from './gelu.js';
 import { layerNormRegistration } from './layer_norm.js';
 import { linearAssignmentRegistration } from './linear_assignment.js';
@@ -19,6 +20,7 @@ export {
   squaredNorm,
   squaredNormPlain,
 } from './adamw.js';
+export { type AttentionLayout, type AttentionOptions, attention } from './attention.js';
 export { roundToBfloat16 } from './bfloat16.js';
 export { argumentError, checkTensor } from './check.js';
 export { gelu, geluPlain } from './gelu.js';
@@ -52,6 +54,7 @@ const REGISTRATIONS: readonly OpRegistration[] = [
   layerNormRegistration,
   geluRegistration,
   adamWRegistration,
+  attentionRegistration,
 ];
 
 /**

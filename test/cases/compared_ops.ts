@@ -80,6 +80,8 @@ export const COMPARED_OPS: readonly string[] = [
   'Tanh',
   'TanhGrad',
   'TfgeoAdamW',
+  'TfgeoAttention',
+  'TfgeoAttentionGrad',
   'TfgeoGelu',
   'TfgeoGeluGrad',
   'TfgeoLayerNorm',

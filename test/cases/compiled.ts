@@ -4,6 +4,7 @@ import { convolution } from '../../src/models/layers/convolution.js';
 import { linearRows } from '../../src/models/layers/fused.js';
 import {
   adamW,
+  attention,
   detach,
   gelu,
   layerNorm,
@@ -191,6 +192,15 @@ export const SMOOTH: readonly CompiledCase[] = [
   ],
   ['layerNorm', [[4, 6], [6], [6]], (x, w, b) => layerNorm(x!, w!, b!, 1e-5)],
   ['gelu', [[3, 4]], (x) => gelu(x!)],
+  [
+    'attention',
+    [
+      [2, 3, 4],
+      [2, 5, 8],
+      [2, 1, 5],
+    ],
+    (q, kv, bias) => attention('q,kv', [q!, kv!], 2, { bias: bias! }),
+  ],
   [
     'msDeformAttn',
     [

@@ -8,6 +8,7 @@ const COMPILING = 600_000;
 /** Fewer than these would mean that a program has lost checks. */
 const LEAST_CHECKS: Readonly<Record<string, number>> = {
   adamw: 15,
+  attention: 45,
   gelu: 4,
   layer_norm: 10,
   linear_assignment: 4,

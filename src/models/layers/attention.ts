@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
+import { type AttentionLayout, attention } from '../../ops/index.js';
 import { Module } from '../module.js';
 import { Linear, linear } from './basic.js';
 
@@ -40,16 +41,15 @@ export class MultiheadAttention extends Module {
    * @param query `[batch, Q, C]`
    * @param key `[batch, K, C]`
    * @param value `[batch, K, C]`
-   * @param bias added to the scores, broadcast to `[batch, heads, Q, K]`; `MASKED` hides a key
+   * @param mask `[batch or 1, heads or 1, Q or 1, K]` added to the scores, a constant; `MASKED` hides a key
    * @returns `[batch, Q, C]`
    */
-  forward(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, bias: tf.Tensor | null = null): tf.Tensor {
-    const [q, k, v] = this.project(query, key, value);
-    return this.outProj.forward(scaledDotProduct(q, k, v, this.heads, bias));
+  forward(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tensor | null = null): tf.Tensor {
+    return this.outProj.forward(this.attend(query, key, value, mask));
   }
 
   /** One product for inputs that are the same tensor (queries and keys usually are in self-attention). */
-  private project(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor): [tf.Tensor, tf.Tensor, tf.Tensor] {
+  private attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tensor | null): tf.Tensor {
     const c = this.dModel;
     const part = (x: tf.Tensor, first: number, count: number) =>
       linear(
@@ -57,18 +57,12 @@ export class MultiheadAttention extends Module {
         tf.slice(this.inWeight, [first * c, 0], [count * c, c]) as tf.Tensor2D,
         tf.slice(this.inBias, [first * c], [count * c]) as tf.Tensor1D,
       );
-    if (query === key && key === value) {
-      return tf.split(part(query, 0, 3), 3, -1) as [tf.Tensor, tf.Tensor, tf.Tensor];
-    }
-    if (query === key) {
-      const [q, k] = tf.split(part(query, 0, 2), 2, -1) as [tf.Tensor, tf.Tensor];
-      return [q, k, part(value, 2, 1)];
-    }
-    if (key === value) {
-      const [k, v] = tf.split(part(key, 1, 2), 2, -1) as [tf.Tensor, tf.Tensor];
-      return [part(query, 0, 1), k, v];
-    }
-    return [part(query, 0, 1), part(key, 1, 1), part(value, 2, 1)];
+    const run = (layout: AttentionLayout, tensors: tf.Tensor[]) =>
+      attention(layout, tensors, this.heads, { mask });
+    if (query === key && key === value) return run('qkv', [part(query, 0, 3)]);
+    if (query === key) return run('qk,v', [part(query, 0, 2), part(value, 2, 1)]);
+    if (key === value) return run('q,kv', [part(query, 0, 1), part(key, 1, 2)]);
+    return run('q,k,v', [part(query, 0, 1), part(key, 1, 1), part(value, 2, 1)]);
   }
 }
 
@@ -103,33 +97,10 @@ export class ProjectedAttention extends Module {
   }
 
   /** Shapes as in {@link MultiheadAttention.forward}. */
-  forward(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, bias: tf.Tensor | null = null): tf.Tensor {
+  forward(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tensor | null = null): tf.Tensor {
     const [q, k, v] = [this.qProj.forward(query), this.kProj.forward(key), this.vProj.forward(value)];
-    return this.outProj.forward(scaledDotProduct(q, k, v, this.heads, bias));
+    return this.outProj.forward(attention('q,k,v', [q, k, v], this.heads, { mask }));
   }
-}
-
-/**
- * `softmax(q k^T / sqrt(D) + bias) v` by heads.
- * @param q `[batch, Q, heads * D]` @param k `[batch, K, heads * D]` @param v `[batch, K, heads * D]`
- * @returns `[batch, Q, heads * D]`
- */
-function scaledDotProduct(
-  q: tf.Tensor,
-  k: tf.Tensor,
-  v: tf.Tensor,
-  heads: number,
-  bias: tf.Tensor | null,
-): tf.Tensor {
-  const [batch, queries, channels] = q.shape as [number, number, number];
-  const keys = k.shape[1]!;
-  const dim = channels / heads;
-  const byHead = (x: tf.Tensor, length: number) =>
-    tf.transpose(x.reshape([batch, length, heads, dim]), [0, 2, 1, 3]);
-  let scores = tf.matMul(tf.mul(byHead(q, queries), 1 / Math.sqrt(dim)), byHead(k, keys), false, true);
-  if (bias) scores = tf.add(scores, bias);
-  const attended = tf.matMul(tf.softmax(scores), byHead(v, keys)); // [batch, heads, Q, D]
-  return tf.transpose(attended, [0, 2, 1, 3]).reshape([batch, queries, channels]);
 }
 
 /** Score bias `[batch, 1, 1, K]` that hides padded keys. @param mask `[batch, K]`, 1 = real */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import type { RandomStream } from '../../ops/index.js';
+import { attention, type RandomStream } from '../../ops/index.js';
 import { gelu, LayerNorm, Linear, linear } from '../layers/basic.js';
 import { dropout } from '../layers/dropout.js';
 import { Module } from '../module.js';
@@ -64,7 +64,9 @@ export class TransformerLayer extends Module {
     const parts = [this.query, this.key, this.value];
     const weight = tf.concat(parts.map((part) => part.weight as tf.Tensor2D));
     const biases = tf.concat(parts.map((part) => part.bias as tf.Tensor1D));
-    const packed = linear(x, weight, biases).reshape([batch, tokens, 3, heads, dim]);
+    const joined = linear(x, weight, biases);
+    if (random === null || rate === 0) return attention('qkv', [joined], heads, { mask: bias });
+    const packed = joined.reshape([batch, tokens, 3, heads, dim]);
     const [q, k, v] = tf.unstack(tf.transpose(packed, [2, 0, 3, 1, 4])) as [tf.Tensor, tf.Tensor, tf.Tensor];
     let scores = tf.matMul(tf.mul(q, 1 / Math.sqrt(dim)), k, false, true); // [batch, heads, tokens, tokens]
     if (bias) scores = tf.add(scores, bias);
