@@ -9,7 +9,17 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Files directly in `src/` that everything may use; they import nothing but each other. */
-const FOUNDATION = ['errors', 'random', 'files', 'file_reader', 'package', 'protobuf', 'tfrecord', 'zip'];
+const FOUNDATION = [
+  'errors',
+  'random',
+  'files',
+  'data_wheel',
+  'file_reader',
+  'package',
+  'protobuf',
+  'tfrecord',
+  'zip',
+];
 
 /**
  * What each part may import, the foundation and itself apart. Parts below one line of the design stand side by side;

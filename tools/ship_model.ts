@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Puts a trained model into `models/mdetr-g-tiny` as the package ships it: half precision, with its tokenizer and card.
+ * Puts a trained model into `models/PRESET` as the package ships it: half precision, with its tokenizer and card.
  *
  *   npx tsx tools/ship_model.ts runs/mdetr-g-tiny/model
  */
-import { readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { ready } from '../src/engine/index.js';
 import { EXIT_CODES, UserError } from '../src/errors.js';
 import { BUNDLED_MODEL } from '../src/models/bundled.js';
@@ -21,17 +21,18 @@ await ready();
 const loaded = await loadModelFolder(folder);
 if (loaded.answers !== 'text') throw new UserError(`${folder} holds a detector of classes`);
 const { model, config, tokenizerJson } = loaded;
-const card = readFileSync(join(BUNDLED_MODEL, 'README.md'), 'utf8');
+const place = join(dirname(BUNDLED_MODEL), config.preset);
+const card = join(place, 'README.md');
 saveModelFolder(
-  BUNDLED_MODEL,
+  place,
   model,
   {
     'config.json': `${JSON.stringify(config, null, 2)}\n`,
     'tokenizer.json': tokenizerJson,
-    'README.md': card,
+    ...(existsSync(card) ? { 'README.md': readFileSync(card, 'utf8') } : {}),
   },
   { dtype: 'F16' },
 );
-const { size } = statSync(join(BUNDLED_MODEL, 'model.safetensors'));
-console.log(`${BUNDLED_MODEL}: ${model.parameterCount()} parameters, ${(size / 1e6).toFixed(2)} MB`);
+const { size } = statSync(join(place, 'model.safetensors'));
+console.log(`${place}: ${model.parameterCount()} parameters, ${(size / 1e6).toFixed(2)} MB`);
 if (size > MAX_BYTES) throw new UserError(`the weights are larger than ${MAX_BYTES} bytes`, EXIT_CODES.usage);

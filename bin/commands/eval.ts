@@ -22,7 +22,7 @@ export const evaluate: Command = {
   },
   options: {
     data: {
-      describe: 'Dataset: scenes, neon, voc, coco',
+      describe: 'Dataset: scenes, scenes-unseen-words, neon, voc, coco, ...',
       type: 'string',
       requiresArg: true,
       default: 'scenes',
@@ -57,14 +57,21 @@ export const evaluate: Command = {
 
 /** AP by form of sentence. Prints, and gives what `--json` writes. */
 async function sentences(request: EvaluationRequest): Promise<object> {
-  const { figures, swapped, ceiling, description } = await evaluateModel(request);
+  const { figures, swapped, ceiling, seenWords, description } = await evaluateModel(request);
   process.stdout.write(
     `${description}\n${groundedTable(figures)}\n` +
       `with another picture's sentence: AP ${swapped.AP.toFixed(3)}   AP50 ${swapped.AP50.toFixed(3)}   ` +
       `gap in AP50 ${(figures.AP50 - swapped.AP50).toFixed(3)}\n` +
       `class-agnostic ceiling (the same boxes, ranked by their overlap with the truth): AP50 ${ceiling.AP50.toFixed(3)}\n`,
   );
-  return { description, figures, swapped, ceiling };
+  if (seenWords) {
+    const { AP, AP50 } = seenWords.figures;
+    process.stdout.write(
+      `the same in words of training (${seenWords.data}): AP ${AP.toFixed(3)}   AP50 ${AP50.toFixed(3)}   ` +
+        `share of it that new words reach ${AP50 > 0 ? (figures.AP50 / AP50).toFixed(3) : '-'}\n`,
+    );
+  }
+  return { description, figures, swapped, ceiling, seenWords };
 }
 
 /** AP by class. Prints, and gives what `--json` writes. */

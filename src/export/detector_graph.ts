@@ -50,7 +50,7 @@ function assemble(
 ): BuiltGraph {
   const dynamic = settings.batch === 'dynamic';
   const names = new Map(
-    [...exportable.module.namedParameters()].map(([name, { variable }]) => [variable, name]),
+    [...exportable.module.namedParameters('', true)].map(([name, { variable }]) => [variable, name]),
   );
   const inlined = inlineFunction(
     graph,
@@ -189,7 +189,7 @@ function zeroInputs(
 /** What tells the variables of this model from those of others that a process loads: their values. */
 function scopeOf({ module }: Exportable, settings: ExportSettings): string {
   const hash = createHash('sha256').update(JSON.stringify(settings));
-  for (const [name, { variable }] of module.namedParameters()) {
+  for (const [name, { variable }] of module.namedParameters('', true)) {
     hash.update(name);
     const { buffer, byteOffset, byteLength } = variable.dataSync();
     hash.update(new Uint8Array(buffer, byteOffset, byteLength));

@@ -31,7 +31,8 @@ const BUILDERS: {
     ? (config: ConfigOf<T>, backbone: Backbone, text: TransformerTextEncoder) => Models[T]
     : (config: ConfigOf<T>, backbone: Backbone) => Models[T];
 } = {
-  'mdetr-g': ({ transformer }, backbone, text) => new MdetrG(backbone, text, transformer),
+  'mdetr-g': (config, backbone, text) =>
+    new MdetrG(backbone, text, config.transformer, { borrowedText: config.text.weights !== undefined }),
   mdetr: ({ transformer }, backbone, text) => new Mdetr(backbone, text, transformer),
   'mdetr-g-upstream': ({ transformer }, backbone, text) => new MdetrGUpstream(backbone, text, transformer),
   'grounding-dino': ({ transformer }, backbone, text) => new GroundingDino(backbone, text, transformer),

@@ -15,7 +15,7 @@ import {
 } from './mdetr/index.js';
 import type { MdetrGOptions } from './mdetr_g.js';
 import { IMAGENET, type PreprocessConfig } from './preprocess.js';
-import type { RobertaConfig, TextEncoderConfig } from './text/index.js';
+import type { TextEncoderConfig } from './text/index.js';
 
 /** What every detector's `config.json` has. */
 interface CommonConfig {
@@ -32,7 +32,12 @@ interface CommonConfig {
 export interface MdetrGConfig extends CommonConfig {
   model_type: 'mdetr-g';
   backbone: { name: string; config: Partial<SwinConfig> };
-  text: { name: string; config: Partial<RobertaConfig> };
+  text: {
+    name: string;
+    config: Partial<TextEncoderConfig>;
+    /** Published text encoder whose weights it has, from outside the model's file; it is not trained. Absent: its own. */
+    weights?: string;
+  };
   transformer: MdetrGOptions;
 }
 
@@ -85,18 +90,71 @@ export function answersText(config: ModelConfig): config is TextDetectorConfig {
   return 'text' in config;
 }
 
+/** The published text encoder that a detector takes the weights of, from outside its file; null: it has its own. */
+export function borrowedText(config: TextDetectorConfig): string | null {
+  return ('weights' in config.text ? config.text.weights : undefined) ?? null;
+}
+
 const COMMON = { model_type: 'mdetr-g', preprocess: { ...IMAGENET, multiple: 32 } } as const;
+
+const TINY: MdetrGConfig = {
+  ...COMMON,
+  preset: 'mdetr-g-tiny',
+  backbone: {
+    name: 'swin',
+    config: {
+      embed_dim: 32,
+      depths: [2, 2, 2, 2],
+      num_heads: [2, 4, 8, 16],
+      window_size: 5,
+      stem: 'conv',
+      initializer_range: 0.06,
+      out_features: ['stage1', 'stage2', 'stage3', 'stage4'],
+    },
+  },
+  text: {
+    name: 'roberta',
+    config: {
+      vocab_size: 1200,
+      hidden_size: 128,
+      num_hidden_layers: 2,
+      num_attention_heads: 4,
+      intermediate_size: 256,
+      max_position_embeddings: 66,
+      add_pooling_layer: false,
+    },
+  },
+  transformer: {
+    dModel: 128,
+    heads: 8,
+    encoderLayers: 3,
+    decoderLayers: 3,
+    ffn: 256,
+    points: 2,
+    queries: 40,
+    head: 'token-sigmoid',
+    querySource: 'text',
+    fineLevels: 1,
+    alignDim: 64,
+    slots: 256,
+    textToImage: true,
+    imageToText: true,
+  },
+  imageSize: 160,
+  threshold: 0.3,
+};
 
 /**
  * Presets by name.
  * - `mdetr-g`: the published sizes (three encoder and decoder layers of width 256, 100 queries) with text in encoder and decoder.
  * - `mdetr-g-tiny`: about 4 million parameters, for CPUs and for the checkpoint that comes with the package.
+ * - `mdetr-g-minilm-tiny`: the same with the published MiniLM as text encoder, for words that training does not show.
  * - `mdetr-r101`: the published size of MDETR with ResNet-101 and RoBERTa.
  * - `grounding-dino-tiny`, `-base`, and `mm-` before them: the published sizes of Grounding DINO.
  * - `deformable-detr-r50`, `-refine`, `-two-stage`: the published sizes of Deformable DETR with ResNet-50, COCO's classes.
  */
 export const PRESETS: Readonly<
-  Record<'mdetr-g' | 'mdetr-g-tiny', MdetrGConfig> &
+  Record<'mdetr-g' | 'mdetr-g-tiny' | 'mdetr-g-minilm-tiny', MdetrGConfig> &
     Record<MdetrPresetName, MdetrConfig> &
     Record<GroundingDinoPresetName, GroundingDinoConfig> &
     Record<DetrPresetName, DeformableDetrConfig>
@@ -138,51 +196,11 @@ export const PRESETS: Readonly<
     imageSize: 704,
     threshold: 0.5,
   },
-  'mdetr-g-tiny': {
-    ...COMMON,
-    preset: 'mdetr-g-tiny',
-    backbone: {
-      name: 'swin',
-      config: {
-        embed_dim: 32,
-        depths: [2, 2, 2, 2],
-        num_heads: [2, 4, 8, 16],
-        window_size: 5,
-        stem: 'conv',
-        initializer_range: 0.06,
-        out_features: ['stage1', 'stage2', 'stage3', 'stage4'],
-      },
-    },
-    text: {
-      name: 'roberta',
-      config: {
-        vocab_size: 1200,
-        hidden_size: 128,
-        num_hidden_layers: 2,
-        num_attention_heads: 4,
-        intermediate_size: 256,
-        max_position_embeddings: 66,
-        add_pooling_layer: false,
-      },
-    },
-    transformer: {
-      dModel: 128,
-      heads: 8,
-      encoderLayers: 3,
-      decoderLayers: 3,
-      ffn: 256,
-      points: 2,
-      queries: 40,
-      head: 'token-sigmoid',
-      querySource: 'text',
-      fineLevels: 1,
-      alignDim: 64,
-      slots: 256,
-      textToImage: true,
-      imageToText: true,
-    },
-    imageSize: 160,
-    threshold: 0.3,
+  'mdetr-g-tiny': TINY,
+  'mdetr-g-minilm-tiny': {
+    ...TINY,
+    preset: 'mdetr-g-minilm-tiny',
+    text: { name: 'minilm-l6', config: { add_pooling_layer: false }, weights: 'minilm' },
   },
   ...MDETR_PRESETS,
   ...GROUNDING_DINO_PRESETS,

@@ -7,10 +7,12 @@ import { LOGIT_KINDS } from './grounding_dino/index.js';
 import { ALIGN_SCALES, CLASS_SCALES, TRANSFORMER_KINDS } from './mdetr/index.js';
 import { HEAD_KINDS, QUERY_SOURCES } from './mdetr_g.js';
 import type { PreprocessConfig } from './preprocess.js';
-import { checkTextEncoder } from './text/index.js';
+import { checkTextEncoder, PUBLISHED_TEXTS } from './text/index.js';
 
 /** What a key may hold. */
 interface Rule {
+  /** The key may be left out. */
+  optional?: true;
   /** In words: `a whole number above 0`. */
   what: string;
   accepts(value: unknown): boolean;
@@ -53,6 +55,9 @@ const COMMON = {
 
 /** `backbone` and `text`; what `config` may hold is the affair of the part that `name` names. */
 const PART: Readonly<Record<'name' | 'config', Rule>> = { name: text, config: object };
+
+/** `text` of models whose text encoder may come from outside. */
+const BORROWING_PART = { ...PART, weights: { ...oneOf(PUBLISHED_TEXTS), optional: true } } as const;
 
 const multipleOf = (n: number): Rule => ({
   what: `a multiple of ${n}`,
@@ -223,7 +228,9 @@ export function checkModelConfig(value: unknown, source: ConfigSource): ModelCon
   const config = checkKeys(value, rules.keys, '', source) as unknown as ModelConfig;
   checkKeys(config.backbone, PART, 'backbone.', source);
   checkKeys(config.preprocess, PREPROCESS, 'preprocess.', source);
-  if (answersText(config)) checkKeys(config.text, PART, 'text.', source);
+  if (answersText(config)) {
+    checkKeys(config.text, type === 'mdetr-g' ? BORROWING_PART : PART, 'text.', source);
+  }
   checkKeys(config.transformer, rules.transformer, 'transformer.', source);
   for (const key of rules.heads) checkDivides(config.transformer, key, source);
   rules.check?.(config, source);
@@ -312,6 +319,7 @@ function checkKeys(
     fail(source, `unknown key "${prefix}${key}"${near ? `, did you mean "${prefix}${near}"?` : ''}`);
   }
   for (const [key, rule] of Object.entries(rules)) {
+    if (record[key] === undefined && rule.optional) continue;
     if (record[key] === undefined) fail(source, `"${prefix}${key}" is missing`);
     if (rule.accepts(record[key])) continue;
     fail(source, `${prefix}${key} must be ${rule.what}, but it is ${JSON.stringify(record[key])}`);

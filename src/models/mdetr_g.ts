@@ -10,7 +10,7 @@ import { TextResizer } from './layers/text_resizer.js';
 import { FineProjection, LevelProjection } from './level_projection.js';
 import { Module } from './module.js';
 import { type Proposals, TextQuerySelection } from './query_selection.js';
-import type { TextEncoder } from './text/index.js';
+import type { TextEncoder, TextEncoderOptions } from './text/index.js';
 import type { AnswerRule, PromptRule, TextDetector } from './text_detector.js';
 import type { DetectorInput, DetectorOutput, LayerOutput, WordMask } from './types.js';
 
@@ -67,6 +67,8 @@ export interface LabelTexts {
   mask: tf.Tensor2D;
   /** `[labels, tokens]`, 1 = a token that stands for words. */
   wordMask: tf.Tensor2D;
+  /** `[labels, tokens, hidden]`, as `DetectorInput.textFeatures`. */
+  features?: tf.Tensor3D;
 }
 
 /** Predictions of all decoder layers, stacked, as the losses want them. */
@@ -99,6 +101,7 @@ export interface MdetrGOutput extends DetectorOutput {
 export class MdetrG extends Module implements TextDetector {
   readonly prompt: PromptRule;
   readonly answers: AnswerRule;
+  readonly textIsFixed: boolean;
   private readonly resizer: TextResizer;
   private readonly inputProj: LevelProjection;
   private readonly fineProj: FineProjection | null;
@@ -124,10 +127,12 @@ export class MdetrG extends Module implements TextDetector {
     { name: 'prediction', warmup: 1, frozen: true },
   );
 
+  /** @param sources.borrowedText the text encoder's values come from elsewhere, and training leaves them alone */
   constructor(
     readonly backbone: Backbone,
     readonly textEncoder: TextEncoder,
     readonly options: MdetrGOptions,
+    { borrowedText = false }: { borrowedText?: boolean } = {},
   ) {
     super();
     const { dModel, heads, ffn, points, alignDim, queries } = options;
@@ -145,7 +150,9 @@ export class MdetrG extends Module implements TextDetector {
       );
     }
     this.child('backbone', backbone);
-    this.child('text_encoder', textEncoder);
+    this.textIsFixed = borrowedText;
+    if (borrowedText) this.borrow('text_encoder', textEncoder);
+    else this.child('text_encoder', textEncoder);
     this.resizer = this.child('resizer', new TextResizer(textEncoder.hiddenSize, dModel));
     this.inputProj = this.child(
       'input_proj',
@@ -210,7 +217,7 @@ export class MdetrG extends Module implements TextDetector {
     const maps = this.backbone.forward(input.pixels, mode).levels;
     const { fineLevels } = this.options;
     const image = this.inputProj.forward(maps.slice(fineLevels), input.pixelMask);
-    const features = this.textEncoder.encode(input.inputIds, input.textMask, mode);
+    const features = this.encodeText(input.inputIds, input.textMask, input.textFeatures, mode);
     const text: TextSequence = {
       tokens: this.resizer.forward(features) as tf.Tensor3D,
       mask: input.textMask,
@@ -264,10 +271,19 @@ export class MdetrG extends Module implements TextDetector {
     this.predictor.dispose();
   }
 
+  private encodeText(
+    ids: tf.Tensor2D,
+    mask: tf.Tensor2D,
+    known: tf.Tensor3D | undefined,
+    mode: TextEncoderOptions = {},
+  ): tf.Tensor3D {
+    return known ?? this.textEncoder.encode(ids, mask, this.textIsFixed ? {} : mode);
+  }
+
   /** Each label is read alone, so its vector does not depend on the caption. */
   private labelLogits(hidden: tf.Tensor3D, labels: LabelTexts): tf.Tensor3D {
     const [batch, rows, channels] = hidden.shape;
-    const tokens = this.resizer.forward(this.textEncoder.encode(labels.ids, labels.mask));
+    const tokens = this.resizer.forward(this.encodeText(labels.ids, labels.mask, labels.features));
     const weights = tf.expandDims(labels.wordMask, 2);
     // A label without words is padding.
     const vectors = tf.div(tf.sum(tf.mul(tokens, weights), 1), tf.maximum(tf.sum(weights, 1), 1)); // [labels, C]

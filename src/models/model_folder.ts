@@ -6,6 +6,7 @@ import { EXIT_CODES, UserError } from '../errors.js';
 import { buildModel, type ModelOf } from './build.js';
 import {
   answersText,
+  borrowedText,
   type DeformableDetrConfig,
   type ModelConfig,
   type TextDetectorConfig,
@@ -18,7 +19,7 @@ import {
   readHuggingFaceDetector,
   readOriginalDetector,
 } from './detector_weights.js';
-import { Tokenizer, textEncoderSettings } from './text/index.js';
+import { loadInstalledText, Tokenizer, textEncoderSettings } from './text/index.js';
 import { isWeights, readCheckpoint } from './weights/checkpoint_file.js';
 import { readHuggingFace } from './weights/huggingface.js';
 import { readSafetensors, type StoredTensor } from './weights/safetensors.js';
@@ -70,12 +71,19 @@ export async function loadModelFolder(
   const model = buildModel(config);
   try {
     loadDetectorWeights(model, tensors, config, source);
+    if (answersText(config)) await lendText(model as ModelOf<TextDetectorConfig>, config);
   } catch (error) {
     model.dispose();
     throw error;
   }
   const loaded = text ? { answers: 'text', model, config, ...text } : { answers: 'classes', model, config };
   return loaded as LoadedModel;
+}
+
+/** Gives a detector the text encoder that its own file lacks. */
+async function lendText(model: ModelOf<TextDetectorConfig>, config: TextDetectorConfig): Promise<void> {
+  const name = borrowedText(config);
+  if (name !== null) await loadInstalledText(model.textEncoder, name);
 }
 
 /** What a model folder's detector is asked with, without its weights where there is a `config.json`. @throws UserError as loading would */

@@ -36,6 +36,7 @@ export interface ParameterSpec {
 export abstract class Module {
   private readonly ownParameters = new Map<string, Parameter>();
   private readonly childModules = new Map<string, Module>();
+  private readonly borrowedModules = new Map<string, Module>();
 
   /** Creates and registers a parameter; returns its variable. */
   protected parameter(name: string, spec: ParameterSpec): tf.Variable {
@@ -53,6 +54,12 @@ export abstract class Module {
     return module;
   }
 
+  /** Registers a module whose values come from elsewhere: it is neither trained nor saved with this one. */
+  protected borrow<T extends Module>(name: string, module: T): T {
+    this.borrowedModules.set(name, module);
+    return module;
+  }
+
   /** Registers modules as `name.0`, `name.1`, ... and returns them. */
   protected children<T extends Module>(name: string, modules: T[]): T[] {
     modules.forEach((module, i) => {
@@ -64,19 +71,21 @@ export abstract class Module {
   /**
    * All parameters by dotted name, depth first in order of registration.
    * A module registered twice gives its parameters under every name, as a state dict does.
+   * @param borrowed also those of borrowed modules
    */
-  namedParameters(prefix = ''): Map<string, Parameter> {
+  namedParameters(prefix = '', borrowed = false): Map<string, Parameter> {
     const all = new Map<string, Parameter>();
     for (const [name, parameter] of this.ownParameters) all.set(prefix + name, parameter);
-    for (const [name, module] of this.childModules) {
-      for (const [key, parameter] of module.namedParameters(`${prefix}${name}.`)) all.set(key, parameter);
+    for (const [name, module] of borrowed ? this.allParts() : this.childModules) {
+      for (const [key, parameter] of module.namedParameters(`${prefix}${name}.`, borrowed))
+        all.set(key, parameter);
     }
     return all;
   }
 
   /** All modules below this one by dotted name, depth first. A module that is registered twice comes twice. */
   namedModules(prefix = ''): [string, Module][] {
-    return [...this.childModules].flatMap(([name, module]): [string, Module][] => [
+    return this.allParts().flatMap(([name, module]): [string, Module][] => [
       [prefix + name, module],
       ...module.namedModules(`${prefix}${name}.`),
     ]);
@@ -104,6 +113,11 @@ export abstract class Module {
   /** Frees every variable, and what else a module and its parts keep. The module is unusable afterwards. */
   dispose(): void {
     for (const { variable } of this.ownParameters.values()) if (!variable.isDisposed) variable.dispose();
-    for (const module of this.childModules.values()) module.dispose();
+    for (const [, module] of this.allParts()) module.dispose();
+  }
+
+  /** Children and borrowed modules. */
+  private allParts(): [string, Module][] {
+    return [...this.childModules, ...this.borrowedModules];
   }
 }

@@ -154,4 +154,5 @@ export function prepareBatch(
 export function disposeBatch(batch: PreparedBatch): void {
   tf.dispose([batch.pixels, batch.inputIds, batch.textMask, batch.wordMask]);
   batch.pixelMask?.dispose();
+  batch.textFeatures?.dispose();
 }

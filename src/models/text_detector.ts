@@ -34,6 +34,8 @@ export interface ForwardMode {
 /** A detector that answers sentences: what detecting and exporting need to know of it. */
 export interface TextDetector extends Module {
   readonly textEncoder: TextEncoder;
+  /** Training leaves the text encoder alone, so that what it makes of a text may be given (`textFeatures`). Absent: no. */
+  readonly textIsFixed?: boolean;
   readonly prompt: PromptRule;
   readonly answers: AnswerRule;
 

@@ -38,6 +38,8 @@ export interface DetectorInput {
   inputIds: tf.Tensor2D;
   /** `[batch, tokens]`. */
   textMask: tf.Tensor2D;
+  /** `[batch, tokens, hidden]`, what a text encoder that is not trained gives, where it is known already. */
+  textFeatures?: tf.Tensor3D;
 }
 
 /** `[batch, tokens]`, 1 = a token that stands for words of the caption (neither padding nor special). */

@@ -8,6 +8,7 @@ export type { Encoding } from './encoding.js';
 export { buildTextEncoder, checkTextEncoder, textEncoderSettings } from './families.js';
 export { sentenceEmbeddings } from './pooling.js';
 export { encodePrompt, type PromptOptions, requirePrompt } from './prompt.js';
+export { installedText, installText, loadInstalledText, PUBLISHED_TEXTS } from './published.js';
 export { positionIds, RobertaEncoder } from './roberta.js';
 export { ROBERTA_DEFAULTS, type RobertaConfig } from './roberta_config.js';
 export {

@@ -42,6 +42,8 @@ export interface DatasetFormat {
   /** Parts it is divided in; null when a path is one part. */
   splits: readonly string[] | null;
   needsPath: boolean;
+  /** Where its words are meant to be new to a model: the set that says the same in words of training. */
+  seenWords?: string;
   open(options: OpenDatasetOptions): Promise<OpenedDataset>;
 }
 
@@ -62,9 +64,14 @@ export const DATASETS: readonly DatasetFormat[] = [
       vocabulary: 'seen',
     },
   ),
-  scenesFormat('scenes-unseen-words', 'the same as `scenes`, with other words, kept out of the two before', {
-    vocabulary: 'unseen',
-  }),
+  {
+    ...scenesFormat(
+      'scenes-unseen-words',
+      'the same as `scenes`, with other words, kept out of the two before',
+      { vocabulary: 'unseen' },
+    ),
+    seenWords: 'scenes-seen-words',
+  },
   {
     name: 'neon',
     description: 'tree crowns in NEON airborne pictures, 0.1 m (got from the package deepforest)',
@@ -128,6 +135,11 @@ function scenesFormat(
 
 function pick({ strict, augment }: OpenDatasetOptions): { strict?: boolean; augment?: boolean } {
   return { ...(strict === undefined ? {} : { strict }), ...(augment === undefined ? {} : { augment }) };
+}
+
+/** For a set whose words are meant to be new to a model: the set that says the same in words of training; null for others. */
+export function seenWordsOf(name: string): string | null {
+  return DATASETS.find((row) => row.name === name)?.seenWords ?? null;
 }
 
 /**

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import { type DataWheel, openDataWheel, readWheelFiles } from '../../data_wheel.js';
 import { EXIT_CODES, UserError } from '../../errors.js';
 import { openRaster, type Raster, type Window } from '../../geo/index.js';
 import type { DataProblems } from './validate.js';
 import { validateObjects } from './validate.js';
 import { parseVoc } from './voc.js';
-import { type DataWheel, openDataWheel, readWheelFiles } from './wheel_data.js';
 
 /** DeepForest 2.1.0 (Weinstein et al., MIT licence) carries NEON pictures with boxes around tree crowns. */
 const NEON_WHEEL: DataWheel = {

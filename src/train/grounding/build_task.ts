@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { UserError } from '../../errors.js';
 import { buildModel } from '../../models/build.js';
 import { BUNDLED_TOKENIZER } from '../../models/bundled.js';
-import { answersText, preset, type TextDetectorConfig } from '../../models/config.js';
+import { answersText, borrowedText, preset, type TextDetectorConfig } from '../../models/config.js';
 import { type LoadedTextDetector, loadModelFolder } from '../../models/model_folder.js';
-import { Tokenizer } from '../../models/text/index.js';
+import { installedText, loadInstalledText, Tokenizer } from '../../models/text/index.js';
 import type { RunConfig } from '../config/schema.js';
 import { adaptModel, evaluationSet, trainingSets } from '../task_data.js';
 import { buildLosses } from './losses.js';
@@ -32,20 +33,18 @@ async function savedModel(config: RunConfig, folder: string): Promise<LoadedText
 }
 
 async function freshModel(config: RunConfig): Promise<LoadedTextDetector> {
-  const tokenizerJson = await readFile(BUNDLED_TOKENIZER, 'utf8');
-  const tokenizer = Tokenizer.fromJson(JSON.parse(tokenizerJson), BUNDLED_TOKENIZER);
   const base = adaptModel(preset(config.model), config);
   if (!answersText(base)) {
     throw new UserError(`${config.model} is a detector of classes, which learns from no sentences`);
   }
-  const model = withTokenizer(base, tokenizer);
-  return {
-    answers: 'text',
-    model: buildModel(model, config.seed),
-    config: model,
-    tokenizer,
-    tokenizerJson,
-  };
+  const borrowed = borrowedText(base);
+  const source = borrowed === null ? BUNDLED_TOKENIZER : join(installedText(borrowed), 'tokenizer.json');
+  const tokenizerJson = await readFile(source, 'utf8');
+  const tokenizer = Tokenizer.fromJson(JSON.parse(tokenizerJson), source);
+  const settings = borrowed === null ? withTokenizer(base, tokenizer) : base;
+  const model = buildModel(settings, config.seed);
+  if (borrowed !== null) await loadInstalledText(model.textEncoder, borrowed);
+  return { answers: 'text', model, config: settings, tokenizer, tokenizerJson };
 }
 
 /** The configuration for texts of this tokenizer. */

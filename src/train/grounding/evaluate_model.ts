@@ -1,27 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 import { UserError } from '../../errors.js';
-import { loadModelFolder } from '../../models/model_folder.js';
+import { type LoadedTextDetector, loadModelFolder } from '../../models/model_folder.js';
 import { defaultConfig } from '../config/schema.js';
-import { openDataset } from '../data/index.js';
+import { openDataset, seenWordsOf } from '../data/index.js';
+import type { GroundedFigures } from '../evaluators/phrases.js';
 import type { EvaluationRequest } from '../task_data.js';
 import { buildLosses } from './losses.js';
 import { type GroundingEvaluation, GroundingTask } from './task.js';
 
+/** Figures of a saved model. */
+export interface ModelEvaluation extends GroundingEvaluation {
+  description: string;
+  /** Where the data's words are meant to be new to a model: the same pictures and sentences in words of training. */
+  seenWords: { data: string; figures: GroundedFigures } | null;
+}
+
 /** Evaluates a saved model on a dataset, with its own sentences and with swapped ones. */
-export async function evaluateModel(
-  request: EvaluationRequest,
-): Promise<GroundingEvaluation & { description: string }> {
+export async function evaluateModel(request: EvaluationRequest): Promise<ModelEvaluation> {
   const loaded = await loadModelFolder(request.folder);
-  if (loaded.answers !== 'text') {
+  try {
+    if (loaded.answers !== 'text') {
+      throw new UserError(`${request.folder} holds a detector of classes, which answers no sentences`);
+    }
+    const { task, count, name } = await openTask(loaded, request);
+    const own = await task.evaluateBoth(count);
+    const seen = seenWordsOf(request.data);
+    return {
+      ...own,
+      description: `${request.folder} on ${name}, ${count} pictures`,
+      seenWords:
+        seen === null ? null : { data: seen, figures: await figuresOn(loaded, { ...request, data: seen }) },
+    };
+  } finally {
     loaded.model.dispose();
-    throw new UserError(`${request.folder} holds a detector of classes, which answers no sentences`);
   }
-  const evaluation = await openDataset(request.data, {
-    split: request.split,
+}
+
+async function figuresOn(loaded: LoadedTextDetector, request: EvaluationRequest): Promise<GroundedFigures> {
+  const { task, count } = await openTask(loaded, request);
+  return task.evaluateOwn(count);
+}
+
+/** A task that evaluates on the data of a request, and how many pictures of it are wanted. */
+async function openTask(loaded: LoadedTextDetector, { data, path, split, limit }: EvaluationRequest) {
+  const evaluation = await openDataset(data, {
+    split,
     imageSize: loaded.config.imageSize,
     augment: false,
-    ...(request.limit > 0 ? { length: request.limit } : {}),
-    ...(request.path === null ? {} : { path: request.path }),
+    ...(limit > 0 ? { length: limit } : {}),
+    ...(path === null ? {} : { path }),
   });
   const task = new GroundingTask({
     ...loaded,
@@ -30,14 +57,6 @@ export async function evaluateModel(
     batchSize: 1,
     losses: buildLosses(loaded.model, loaded.config, defaultConfig()),
   });
-  try {
-    const limit = request.limit > 0 ? request.limit : evaluation.length;
-    const count = Math.min(limit, evaluation.length);
-    return {
-      ...(await task.evaluateBoth(limit)),
-      description: `${request.folder} on ${evaluation.name}, ${count} pictures`,
-    };
-  } finally {
-    task.dispose();
-  }
+  const count = limit > 0 ? Math.min(limit, evaluation.length) : evaluation.length;
+  return { task, count, name: evaluation.name };
 }

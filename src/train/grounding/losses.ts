@@ -23,7 +23,10 @@ export type LossSettings = Pick<
 >;
 
 /** The tensors of a prepared batch. */
-export type LossInput = Pick<PreparedBatch, 'pixels' | 'pixelMask' | 'inputIds' | 'textMask' | 'wordMask'>;
+export type LossInput = Pick<
+  PreparedBatch,
+  'pixels' | 'pixelMask' | 'inputIds' | 'textMask' | 'wordMask' | 'textFeatures'
+>;
 
 /** The targets that a model learns from. */
 export type LossTargets = Pick<TargetOptions, 'spatialShapes' | 'queries' | 'denseTokens' | 'denoising'>;

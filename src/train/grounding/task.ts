@@ -8,6 +8,7 @@ import type { TextDetectorConfig } from '../../models/config.js';
 import { detectBatch } from '../../models/detect_batch.js';
 import { disposeBatch, type PreparedBatch, prepareBatch } from '../../models/preprocess.js';
 import type { Tokenizer } from '../../models/text/index.js';
+import type { TextDetector } from '../../models/text_detector.js';
 import type { Detection } from '../../models/types.js';
 import { RandomStream, seedTensor } from '../../ops/index.js';
 import type { Random } from '../../random.js';
@@ -18,6 +19,7 @@ import type { Figures, TaskLoss, TrainTask } from '../task.js';
 import { TaskData, type WeightedDataset } from '../task_data.js';
 import { buildTargets, disposeTargets, type GroundingTargets } from './batch.js';
 import type { GroundingLosses, LossInput } from './losses.js';
+import { TextFeatureCache } from './text_cache.js';
 
 export interface GroundingTaskOptions {
   model: ModelOf<TextDetectorConfig>;
@@ -93,9 +95,13 @@ export class GroundingTask implements TrainTask<GroundingBatch, GroundingInputs>
   readonly stepsPerEpoch: number;
   readonly bestFigure = 'AP50';
   private readonly data: TaskData;
+  /** Where the text encoder is not trained. */
+  private readonly textFeatures: TextFeatureCache | null;
 
   constructor(private readonly options: GroundingTaskOptions) {
     this.model = options.model;
+    const { textIsFixed, textEncoder } = this.model as TextDetector;
+    this.textFeatures = textIsFixed ? new TextFeatureCache(textEncoder) : null;
     this.data = new TaskData(options.train, options.evaluation);
     this.stepsPerEpoch = this.data.stepsPerEpoch(options.batchSize);
   }
@@ -106,7 +112,7 @@ export class GroundingTask implements TrainTask<GroundingBatch, GroundingInputs>
 
   async batch(_step: number, random: Random): Promise<GroundingBatch> {
     const samples = await this.data.draw(this.options.batchSize, random);
-    const input = this.prepare(samples);
+    const input = this.withFeatures(this.prepare(samples));
     const targets = buildTargets(
       samples,
       input,
@@ -117,7 +123,20 @@ export class GroundingTask implements TrainTask<GroundingBatch, GroundingInputs>
       },
       random,
     );
+    if (targets.labels) {
+      const { ids, mask } = targets.labels.texts;
+      Object.assign(targets.labels.texts, this.featuresOf(ids, mask));
+    }
     return { samples, input, targets, seed: seedTensor(random) };
+  }
+
+  private withFeatures(input: PreparedBatch): PreparedBatch {
+    const { features } = this.featuresOf(input.inputIds, input.textMask);
+    return features ? { ...input, textFeatures: features } : input;
+  }
+
+  private featuresOf(ids: tf.Tensor2D, mask: tf.Tensor2D): { features?: tf.Tensor3D } {
+    return this.textFeatures ? { features: this.textFeatures.features(ids, mask) } : {};
   }
 
   private prepare(samples: readonly Sample[]): PreparedBatch {
@@ -132,8 +151,9 @@ export class GroundingTask implements TrainTask<GroundingBatch, GroundingInputs>
   }
 
   inputs({ input, targets, seed }: GroundingBatch): GroundingInputs {
-    const { pixels, pixelMask, inputIds, textMask, wordMask } = input;
-    return { input: { pixels, pixelMask, inputIds, textMask, wordMask }, targets, seed };
+    const { pixels, pixelMask, inputIds, textMask, wordMask, textFeatures } = input;
+    const text = { inputIds, textMask, wordMask, ...(textFeatures ? { textFeatures } : {}) };
+    return { input: { pixels, pixelMask, ...text }, targets, seed };
   }
 
   loss({ input, targets, seed }: GroundingInputs): TaskLoss {
@@ -174,6 +194,13 @@ export class GroundingTask implements TrainTask<GroundingBatch, GroundingInputs>
       swapped: evaluateGrounded(await this.predict(samples, others)),
       ceiling: evaluateGrounded(predicted.map(rankedByOverlap)),
     };
+  }
+
+  /** Evaluates with the right sentences. */
+  async evaluateOwn(limit?: number): Promise<GroundedFigures> {
+    const samples = await this.data.held(limit);
+    const captions = samples.map(({ caption }) => caption);
+    return evaluateGrounded(await this.predict(samples, captions));
   }
 
   private async predict(samples: Sample[], captions: string[]): Promise<GroundedSample[]> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { didYouMean, UserError } from '../../errors.js';
 import { demo } from './demo.js';
+import { mdetrGMinilmTiny, mdetrGMinilmTinyEncoder } from './mdetr_g_minilm_tiny.js';
 import { mdetrGTiny, mdetrGTinyEncoder } from './mdetr_g_tiny.js';
 import { smoke } from './smoke.js';
 import type { Recipe } from './types.js';
@@ -11,6 +12,8 @@ export type { Recipe } from './types.js';
 export const RECIPES: Readonly<Record<string, Recipe>> = {
   'mdetr-g-tiny-encoder': mdetrGTinyEncoder,
   'mdetr-g-tiny': mdetrGTiny,
+  'mdetr-g-minilm-tiny-encoder': mdetrGMinilmTinyEncoder,
+  'mdetr-g-minilm-tiny': mdetrGMinilmTiny,
   demo,
   smoke,
 };

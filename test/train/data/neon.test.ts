@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { zipSync } from 'fflate';
+import { type DataWheel, openDataWheel, readWheelFiles } from '../../../src/data_wheel.js';
 import { EXIT_CODES, UserError } from '../../../src/errors.js';
 import { openRaster } from '../../../src/geo/index.js';
 import { Random } from '../../../src/random.js';
 import { markSpans } from '../../../src/train/data/inspect.js';
 import { NeonDataset } from '../../../src/train/data/neon.js';
 import { loadNeonPictures, NEON_SPLIT, readNeonFile } from '../../../src/train/data/neon_files.js';
-import { type DataWheel, openDataWheel, readWheelFiles } from '../../../src/train/data/wheel_data.js';
 
 describe('openDataWheel', () => {
   let folder: string;

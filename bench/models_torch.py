@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Published models of other people's libraries on PyTorch: the peer of the benchmark of models.
+
+Stays alive and takes one command per line, so that the timings of several programs can alternate:
+
+    load FOLDER KIND    -> ok     a folder with config.json, model.safetensors and inputs.safetensors
+    time                -> ok WALL PROCESSOR        milliseconds of a forward pass
+    save                -> writes outputs.safetensors into the folder
+    quit
+
+It answers `ok ...` or `error ...`. A new kind is a function and a row in KINDS.
+"""
+
+import argparse
+import io
+import json
+import os
+import sys
+import time
+
+import safetensors.torch
+import torch
+import transformers
+
+
+def grounding_dino(folder, _config):
+    """Grounding DINO of transformers: logits and boxes of the last layer."""
+    model = transformers.GroundingDinoForObjectDetection.from_pretrained(
+        folder, disable_custom_kernels=True, dtype=torch.float32
+    )
+
+    def forward(inputs):
+        output = model(
+            pixel_values=inputs["pixels"],
+            input_ids=inputs["ids"],
+            attention_mask=inputs["mask"],
+            token_type_ids=torch.zeros_like(inputs["ids"]),
+        )
+        tokens = inputs["ids"].shape[1]
+        return {"logits": output.logits[:, :, :tokens], "boxes": output.pred_boxes}
+
+    return model, forward
+
+
+# A function that takes a folder and its parsed config.json, and gives the module and what is timed.
+KINDS = {"grounding-dino": grounding_dino}
+
+
+class Case:
+    """A model with its inputs."""
+
+    def __init__(self, folder, kind):
+        self.folder = folder
+        with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+            config = json.load(file)
+        module, self.forward = KINDS[kind](folder, config)
+        module.eval()
+        inputs = safetensors.torch.load_file(os.path.join(folder, "inputs.safetensors"))
+        self.inputs = {name: x.long() if x.dtype == torch.int32 else x for name, x in inputs.items()}
+
+    def run(self):
+        with torch.no_grad():
+            return self.forward(self.inputs)
+
+    def time(self):
+        clock, processor = time.perf_counter(), time.process_time()
+        self.run()
+        return 1000 * (time.perf_counter() - clock), 1000 * (time.process_time() - processor)
+
+    def save(self):
+        outputs = {name: x.contiguous() for name, x in self.run().items()}
+        safetensors.torch.save_file(outputs, os.path.join(self.folder, "outputs.safetensors"))
+
+
+def answer(case, words):
+    """The case from now on, and the reply."""
+    if words[0] == "load":
+        return Case(words[1], words[2]), "ok"
+    if words[0] == "time":
+        return case, "ok " + " ".join(f"{t:.6f}" for t in case.time())
+    if words[0] == "save":
+        case.save()
+        return case, "ok"
+    raise ValueError(f"unknown command {words[0]}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--threads", type=int, default=2)
+    torch.set_num_threads(parser.parse_args().threads)
+    replies = sys.stdout
+    sys.stdout = io.StringIO()  # libraries talk
+    print(f"ready {torch.__version__} transformers {transformers.__version__}", file=replies, flush=True)
+    case = None
+    for line in sys.stdin:
+        words = line.split()
+        if not words or words[0] == "quit":
+            break
+        try:
+            case, reply = answer(case, words)
+        except Exception as error:  # what went wrong is the other side's to report
+            reply = f"error {type(error).__name__}: " + " ".join(str(error).split())[:400]
+        print(reply, file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    main()
