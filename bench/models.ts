@@ -84,8 +84,11 @@ async function compare(
     const errors = values.map((value, i) => (value === own[i] ? 0 : Math.abs(value - own[i]!))).sort();
     const worst = errors[Math.ceil((1 - strays) * errors.length) - 1]!;
     const share = strays > 0 ? `${100 * (1 - strays)}% of ` : '';
-    console.log(`${name}: ${share}it at most ${worst.toExponential(1)} from PyTorch's, of ${most.toPrecision(3)}`);
-    if (!(worst <= tolerance * Math.max(most, 1))) throw new Error(`${name} differ from PyTorch's by ${worst}`);
+    console.log(
+      `${name}: ${share}it at most ${worst.toExponential(1)} from PyTorch's, of ${most.toPrecision(3)}`,
+    );
+    if (!(worst <= tolerance * Math.max(most, 1)))
+      throw new Error(`${name} differ from PyTorch's by ${worst}`);
   }
   tf.dispose(got);
 }
