@@ -201,6 +201,8 @@ export const PRESETS: Readonly<
     ...TINY,
     preset: 'mdetr-g-minilm-tiny',
     text: { name: 'minilm-l6', config: { add_pooling_layer: false }, weights: 'minilm' },
+    // Without, words that training did not show are often taken for others.
+    transformer: { ...TINY.transformer, textNoise: 0.5 },
   },
   ...MDETR_PRESETS,
   ...GROUNDING_DINO_PRESETS,

@@ -86,6 +86,11 @@ const MDETR_G: TransformerRules<ConfigOf<'mdetr-g'>> = {
   slots,
   textToImage: flag,
   imageToText: flag,
+  textNoise: {
+    what: 'a number from 0 up',
+    accepts: (value) => typeof value === 'number' && value >= 0,
+    optional: true,
+  },
 };
 
 const levels: Rule = {

@@ -6,6 +6,8 @@ import type { Backbone } from './backbones/index.js';
 import { DeformableDecoder } from './deformable_decoder.js';
 import { DeformableEncoder, type LevelSequence, type TextSequence } from './deformable_encoder.js';
 import { ContrastiveAlignHead, SoftTokenHead, TokenSigmoidHead } from './heads.js';
+import type { DropPass } from './layers/dropout.js';
+import { noised } from './layers/noise.js';
 import { TextResizer } from './layers/text_resizer.js';
 import { FineProjection, LevelProjection } from './level_projection.js';
 import { Module } from './module.js';
@@ -49,6 +51,8 @@ export interface MdetrGOptions {
   textToImage: boolean;
   /** Text tokens read the image in the encoder. */
   imageToText: boolean;
+  /** Noise on the text encoder's features in training, as a share of their size; default 0. */
+  textNoise?: number;
 }
 
 /** Extra queries that start from noised true boxes. */
@@ -217,7 +221,10 @@ export class MdetrG extends Module implements TextDetector {
     const maps = this.backbone.forward(input.pixels, mode).levels;
     const { fineLevels } = this.options;
     const image = this.inputProj.forward(maps.slice(fineLevels), input.pixelMask);
-    const features = this.encodeText(input.inputIds, input.textMask, input.textFeatures, mode);
+    const features = this.noised(
+      this.encodeText(input.inputIds, input.textMask, input.textFeatures, mode),
+      mode,
+    );
     const text: TextSequence = {
       tokens: this.resizer.forward(features) as tf.Tensor3D,
       mask: input.textMask,
@@ -247,7 +254,9 @@ export class MdetrG extends Module implements TextDetector {
       ? { memory: encoded.image, text: encoded.text, references: start.references, hidden }
       : {};
     const labelLogits =
-      options.labels && start.proposals ? this.labelLogits(start.proposals.hidden, options.labels) : null;
+      options.labels && start.proposals
+        ? this.labelLogits(start.proposals.hidden, options.labels, mode)
+        : null;
     return {
       ...output,
       labelLogits,
@@ -280,10 +289,15 @@ export class MdetrG extends Module implements TextDetector {
     return known ?? this.textEncoder.encode(ids, mask, this.textIsFixed ? {} : mode);
   }
 
+  private noised(features: tf.Tensor3D, mode: DropPass): tf.Tensor3D {
+    return noised(features, this.options.textNoise ?? 0, mode);
+  }
+
   /** Each label is read alone, so its vector does not depend on the caption. */
-  private labelLogits(hidden: tf.Tensor3D, labels: LabelTexts): tf.Tensor3D {
+  private labelLogits(hidden: tf.Tensor3D, labels: LabelTexts, mode: DropPass): tf.Tensor3D {
     const [batch, rows, channels] = hidden.shape;
-    const tokens = this.resizer.forward(this.encodeText(labels.ids, labels.mask, labels.features));
+    const features = this.encodeText(labels.ids, labels.mask, labels.features);
+    const tokens = this.resizer.forward(this.noised(features, mode));
     const weights = tf.expandDims(labels.wordMask, 2);
     // A label without words is padding.
     const vectors = tf.div(tf.sum(tf.mul(tokens, weights), 1), tf.maximum(tf.sum(weights, 1), 1)); // [labels, C]
