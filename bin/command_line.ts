@@ -68,8 +68,9 @@ async function parseAndRun(args: readonly string[]): Promise<number> {
 }
 
 /** A flag that is given twice counts as the last one says, unless it is a list. */
-function lastOnes(flags: Flags, { options }: Command): Flags {
-  const single = (name: string, value: unknown) => Array.isArray(value) && options?.[name]?.array !== true;
+function lastOnes(flags: Flags, { options, positionals }: Command): Flags {
+  const isList = (name: string) => (options[name] ?? positionals?.[name])?.array === true;
+  const single = (name: string, value: unknown) => Array.isArray(value) && !isList(name);
   return Object.fromEntries(
     Object.entries(flags).map(([name, value]) => [
       name,

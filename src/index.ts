@@ -41,6 +41,13 @@ export { type ExportOptions, type ExportReport, exportModel } from './export/ind
 export * from './geo/index.js';
 export { SWIN_VARIANTS } from './models/backbones/index.js';
 export { BUNDLED_MODEL } from './models/bundled.js';
+export {
+  type CatalogueEntry,
+  catalogue,
+  catalogueEntries,
+  type ModelSize,
+  measureSize,
+} from './models/catalogue.js';
 export { type ModelConfig, PRESETS, preset } from './models/config.js';
 export type {
   Exportable,
@@ -60,7 +67,7 @@ export { Tokenizer } from './models/text/index.js';
 export * from './models/tf_layers/index.js';
 export { type CheckpointFile, readCheckpoint } from './models/weights/checkpoint_file.js';
 export { readSafetensors, writeSafetensors } from './models/weights/safetensors.js';
-export { linearAssignment, msDeformAttn, msDeformAttnRaw } from './ops/index.js';
+export { countFlops, type FlopCount, linearAssignment, msDeformAttn, msDeformAttnRaw } from './ops/index.js';
 export { type ProfileModelOptions, profileModel } from './profile_model.js';
 export {
   encodeQuery,

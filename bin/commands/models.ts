@@ -2,54 +2,77 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { EXIT_CODES } from '../../src/errors.js';
+import { writeFileAtomic } from '../../src/files.js';
 import { BUNDLED_MODEL } from '../../src/models/bundled.js';
-import { type ModelConfig, PRESETS } from '../../src/models/config.js';
+import {
+  CATALOGUE_TOKENS,
+  type CatalogueEntry,
+  type CatalogueKind,
+  catalogueEntries,
+  type ModelSize,
+  measureSize,
+} from '../../src/models/catalogue.js';
 import { WEIGHTS_FILE } from '../../src/models/model_folder.js';
 import { readSafetensors } from '../../src/models/weights/safetensors.js';
-import type { Command } from './command.js';
+import { type Command, ENGINE_OPTIONS } from './command.js';
+import { startEngine } from './engine.js';
+import { numberFlag, textFlag } from './flag_values.js';
 
-const WIDTH = Math.max(...Object.keys(PRESETS).map((name) => name.length)) + 2;
+/** A line of the table, and what `--json` writes. */
+type Row = CatalogueEntry & ModelSize & { size: number | null };
 
-/** `tfgeo-train models`: what `--model` of `train` takes, and the model that needs no training. */
+const TITLES: Readonly<Record<CatalogueKind, string>> = {
+  detector: 'detectors, for --model of train',
+  backbone: "backbones, for a model's configuration",
+  'text encoder': 'text encoders, likewise',
+};
+
+/** `tfgeo-train models`: what can be built by name, how large it is, and what it is meant to reach. */
 export const models: Command = {
-  options: {},
-  async run() {
-    const presets = Object.entries(PRESETS).map(
-      ([name, config]) => `${name.padEnd(WIDTH)}${describe(config)}\n`,
-    );
-    process.stdout.write(`presets\n${presets.join('')}in the package\n${await describeBundled()}\n`);
+  positionals: {
+    names: { describe: 'Presets to list; default: all', type: 'string', array: true },
+  },
+  options: {
+    size: {
+      describe: 'Side of a picture, in pixels: also count the operations for it',
+      type: 'string',
+      requiresArg: true,
+    },
+    json: { describe: 'File for the figures', type: 'string', requiresArg: true },
+    threads: ENGINE_OPTIONS.threads!,
+  },
+  async run(flags) {
+    const size = numberFlag(flags, 'size', { min: 64, max: 4096, whole: true }) ?? null;
+    const json = textFlag(flags, 'json');
+    const names = (flags.names as string[] | undefined) ?? [];
+    const entries = catalogueEntries(names);
+    await startEngine(size === null ? flags : { ...flags, engine: 'tensorflow' });
+    const width = Math.max(...entries.map(({ name }) => name.length));
+    const rows: Row[] = [];
+    let kind: CatalogueKind | null = null;
+    for (const entry of entries) {
+      if (entry.kind !== kind) {
+        kind = entry.kind;
+        process.stdout.write(`${TITLES[kind]}\n`);
+      }
+      rows.push({ ...entry, size, ...measureSize(entry, size) });
+      process.stdout.write(`  ${line(rows.at(-1)!, width)}\n`);
+    }
+    if (names.length === 0) process.stdout.write(`in the package\n  ${await describeBundled()}\n`);
+    if (json !== undefined) await writeFileAtomic(json, `${JSON.stringify(rows, null, 1)}\n`);
     return EXIT_CODES.ok;
   },
 };
 
-function describe(config: ModelConfig): string {
-  const { transformer, imageSize } = config;
+/** Name, millions of parameters, GFLOP, and the published figure. */
+function line({ name, kind, size, parameters, flops, published }: Row, width: number): string {
+  const at = kind === 'text encoder' ? `for ${CATALOGUE_TOKENS} tokens` : `at ${size}`;
   return [
-    ...describeInput(config),
-    `transformer ${transformer.dModel} x ${transformer.encoderLayers}+${transformer.decoderLayers}`,
-    `${transformer.queries} queries`,
-    `${imageSize} px`,
-  ].join(', ');
-}
-
-/** What stands before the transformer. */
-function describeInput(config: ModelConfig): string[] {
-  if (config.model_type === 'deformable-detr') {
-    const { labels, transformer } = config;
-    const stages = transformer.twoStage ? ['two stages'] : transformer.boxRefine ? ['box refinement'] : [];
-    return [config.backbone.name, `${labels.length} classes`, ...stages];
-  }
-  return [
-    describePart(config.backbone, ['embed_dim', 'depths']),
-    describePart(config.text, ['hidden_size', 'num_hidden_layers']),
-  ];
-}
-
-/** A part by its name, with sizes where its configuration gives them. */
-function describePart({ name, config }: { name: string; config: object }, sizes: readonly string[]): string {
-  const given = sizes.map((key) => (config as Readonly<Record<string, unknown>>)[key]);
-  if (given.includes(undefined)) return name;
-  return `${name} ${given.map((size) => (Array.isArray(size) ? `[${size.join(', ')}]` : size)).join(' x ')}`;
+    name.padEnd(width),
+    `${(parameters / 1e6).toFixed(1)} M`.padStart(8),
+    ...(flops === null ? [] : [`${(flops / 1e9).toPrecision(3)} GFLOP ${at}`.padEnd(28)]),
+    published ?? 'nothing published',
+  ].join('  ');
 }
 
 async function describeBundled(): Promise<string> {

@@ -42,4 +42,5 @@ export { dtypeName, type HostTensor, SavedModelSession } from './session.js';
 export type { SetupOptions, SetupReport } from './setup.js';
 export { describeCuda, setup } from './setup.js';
 export { type FunctionGraph, type NodeSpec, traceGraph } from './trace_graph.js';
+export { type TracedOp, traceOps } from './trace_ops.js';
 export type { EngineId, EngineInfo, OpLibraryInfo, ReadyOptions, TensorFlowInfo } from './types.js';

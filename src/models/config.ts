@@ -8,7 +8,9 @@ import {
   type GroundingDinoPresetName,
 } from './grounding_dino/index.js';
 import {
+  MDETR_G_PRESETS,
   MDETR_PRESETS,
+  type MdetrGPresetName,
   type MdetrGUpstreamOptions,
   type MdetrOptions,
   type MdetrPresetName,
@@ -150,12 +152,15 @@ const TINY: MdetrGConfig = {
  * - `mdetr-g-tiny`: about 4 million parameters, for CPUs and for the checkpoint that comes with the package.
  * - `mdetr-g-minilm-tiny`: the same with the published MiniLM as text encoder, for words that training does not show.
  * - `mdetr-r101`: the published size of MDETR with ResNet-101 and RoBERTa.
+ * - `mdetr-g-upstream`, `-roberta`: MDETR-G as published, with Satlas' Swin V2.
  * - `grounding-dino-tiny`, `-base`, and `mm-` before them: the published sizes of Grounding DINO.
- * - `deformable-detr-r50`, `-refine`, `-two-stage`: the published sizes of Deformable DETR with ResNet-50, COCO's classes.
+ * - `deformable-detr-r50`, `-single-scale`, `-refine`, `-two-stage`: the published sizes of Deformable DETR with ResNet-50, COCO's
+ *   classes; `deformable-detr-coat-lite-small`, `-coat-small`, `-mpvit-small`: with other backbones.
  */
 export const PRESETS: Readonly<
   Record<'mdetr-g' | 'mdetr-g-tiny' | 'mdetr-g-minilm-tiny', MdetrGConfig> &
     Record<MdetrPresetName, MdetrConfig> &
+    Record<MdetrGPresetName, MdetrGUpstreamConfig> &
     Record<GroundingDinoPresetName, GroundingDinoConfig> &
     Record<DetrPresetName, DeformableDetrConfig>
 > = {
@@ -205,6 +210,7 @@ export const PRESETS: Readonly<
     transformer: { ...TINY.transformer, textNoise: 0.5 },
   },
   ...MDETR_PRESETS,
+  ...MDETR_G_PRESETS,
   ...GROUNDING_DINO_PRESETS,
   ...DETR_PRESETS,
 };

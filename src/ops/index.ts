@@ -23,6 +23,7 @@ export {
 export { type AttentionLayout, type AttentionOptions, attention } from './attention.js';
 export { roundToBfloat16 } from './bfloat16.js';
 export { argumentError, checkTensor } from './check.js';
+export { countFlops, type FlopCount } from './flops.js';
 export { gelu, geluPlain } from './gelu.js';
 export { layerNorm, layerNormPlain } from './layer_norm.js';
 export { linearAssignment, linearAssignmentPlain } from './linear_assignment.js';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -145,10 +145,21 @@ describe('inspect', () => {
 });
 
 describe('models', () => {
-  it('lists the presets', async () => {
-    const { out, code } = await runCommand('models');
+  it('lists sizes and published figures, kind by kind', async () => {
+    const args = ['resnet-18', 'mdetr-g-tiny', 'minilm-l6', '--size', '64', '--json', at('models.json')];
+    const { out, code } = await runCommand('models', ...args);
     expect(code).toBe(0);
-    expect(out).toMatch(/^mdetr-g-tiny +swin 32/m);
-    expect(existsSync(at('model/model.safetensors'))).toBe(true);
+    expect(out).toMatch(
+      /^detectors.*\n {2}mdetr-g-tiny +4\.\d M +[\d.]+ GFLOP at 64 +nothing published\nbackbones/,
+    );
+    expect(out).toMatch(/^ {2}resnet-18 +11\.2 M +0\.29\d GFLOP at 64 +ImageNet 69\.8$/m);
+    expect(out).toMatch(/^ {2}minilm-l6 +22\.7 M +[\d.]+ GFLOP for 16 tokens/m);
+    expect(JSON.parse(readFileSync(at('models.json'), 'utf8'))).toHaveLength(3);
+  });
+
+  it('says what is not in the list', async () => {
+    const { err, code } = await runCommand('models', 'resnet-19');
+    expect(code).toBe(2);
+    expect(err).toMatch(/no preset "resnet-19"\. Did you mean "resnet-18"/);
   });
 });

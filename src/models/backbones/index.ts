@@ -186,6 +186,11 @@ export function inferBackbone(shapes: ReadonlyMap<string, readonly number[]>): B
   return null;
 }
 
+/** Names of all published sizes, family by family. */
+export function backboneSizes(): string[] {
+  return Object.values(BACKBONES).flatMap(({ variants }) => Object.keys(variants));
+}
+
 function find(name: string): { family: BackboneFamily; variant: Readonly<Record<string, unknown>> } {
   for (const [own, family] of Object.entries(BACKBONES)) {
     const variant = name === own ? {} : family.variants[name];

@@ -34,16 +34,37 @@ const REFINE = { ...TRANSFORMER, boxRefine: true, sharedClassHead: false };
 
 export type DetrPresetName =
   | 'deformable-detr-r50'
+  | 'deformable-detr-r50-single-scale'
   | 'deformable-detr-r50-refine'
-  | 'deformable-detr-r50-two-stage';
+  | 'deformable-detr-r50-two-stage'
+  | 'deformable-detr-coat-lite-small'
+  | 'deformable-detr-coat-small'
+  | 'deformable-detr-mpvit-small';
+
+/** Other backbones in the plain model, trained as a whole (Xu et al. 2021; Lee et al. 2022). */
+const withBackbone = (preset: DetrPresetName, name: string): DeformableDetrConfig => ({
+  ...BASE,
+  preset,
+  backbone: { name, config: {} },
+  transformer: TRANSFORMER,
+});
 
 /** Presets of Deformable DETR by name. */
 export const DETR_PRESETS: Readonly<Record<DetrPresetName, DeformableDetrConfig>> = {
   'deformable-detr-r50': { ...BASE, preset: 'deformable-detr-r50', transformer: TRANSFORMER },
+  'deformable-detr-r50-single-scale': {
+    ...BASE,
+    preset: 'deformable-detr-r50-single-scale',
+    backbone: { name: 'resnet-50', config: { out_features: ['stage4'], frozen_stages: 2 } },
+    transformer: { ...TRANSFORMER, levels: 1 },
+  },
   'deformable-detr-r50-refine': { ...BASE, preset: 'deformable-detr-r50-refine', transformer: REFINE },
   'deformable-detr-r50-two-stage': {
     ...BASE,
     preset: 'deformable-detr-r50-two-stage',
     transformer: { ...REFINE, twoStage: true },
   },
+  'deformable-detr-coat-lite-small': withBackbone('deformable-detr-coat-lite-small', 'coat-lite-small'),
+  'deformable-detr-coat-small': withBackbone('deformable-detr-coat-small', 'coat-small'),
+  'deformable-detr-mpvit-small': withBackbone('deformable-detr-mpvit-small', 'mpvit-small'),
 };

@@ -11,4 +11,4 @@ export {
   type SoftTokenOptions,
   TRANSFORMER_KINDS,
 } from './options.js';
-export { MDETR_PRESETS, type MdetrPresetName } from './presets.js';
+export { MDETR_G_PRESETS, MDETR_PRESETS, type MdetrGPresetName, type MdetrPresetName } from './presets.js';

@@ -61,6 +61,11 @@ export function textEncoderSettings(name: string, settings: Partial<TextEncoderC
   return { ...family.defaults, ...variant, ...settings };
 }
 
+/** Names of all published sizes, family by family. */
+export function textEncoderSizes(): string[] {
+  return Object.values(TEXT_ENCODERS).flatMap(({ variants }) => Object.keys(variants));
+}
+
 function find(name: string): { family: TextEncoderFamily; variant: Partial<TextEncoderConfig> } {
   for (const [own, family] of Object.entries(TEXT_ENCODERS)) {
     if (name === own) return { family, variant: {} };
