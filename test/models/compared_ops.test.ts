@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ready } from '../../src/engine/index.js';
-import { PRESETS } from '../../src/models/config.js';
+import { PRESETS, type TextDetectorConfig } from '../../src/models/config.js';
 import { Random } from '../../src/random.js';
 import { buildTask } from '../../src/train/build_task.js';
 import { mergeConfig } from '../../src/train/config/check.js';
@@ -12,7 +12,13 @@ import { AdamW } from '../../src/train/optimizer.js';
 import { Stepper } from '../../src/train/run/step.js';
 import { COMPARED_OPS } from '../cases/compared_ops.js';
 import { recordOps } from '../ops/recorded_ops.js';
-import { smallConfig, smallDetrConfig } from './small_config.js';
+import {
+  smallConfig,
+  smallDetrConfig,
+  smallGroundingDinoConfig,
+  smallMdetrConfig,
+  smallUpstreamConfig,
+} from './small_config.js';
 
 // Whatever the detectors are made of, training steps and detecting, is compared with itself compiled. An operation that
 // is new to them fails here until it has a case in test/cases/compiled.ts.
@@ -25,6 +31,13 @@ const {
   text: { config: text },
   ...small
 } = smallConfig('token-sigmoid'); // prettier-ignore
+
+/** A run of a published text detector, on the package's tokenizer. */
+function textRun({ model_type, preset, backbone, text, transformer }: TextDetectorConfig) {
+  const { vocab_size, ...encoder } = text.config;
+  const parts = { backbone, text: { name: text.name, config: encoder }, transformer: { ...transformer } };
+  return [model_type, { model: preset, modelOverrides: parts }] as const;
+}
 
 /** Runs that between them train every kind of detector, on few channels. */
 const RUNS: readonly (readonly [modelType: string, run: Partial<RunConfig>])[] = [
@@ -45,6 +58,9 @@ const RUNS: readonly (readonly [modelType: string, run: Partial<RunConfig>])[] =
       ['deformable-detr', { model, modelOverrides: { backbone, transformer: { ...transformer } } }] as const,
     ];
   }),
+  textRun(smallMdetrConfig()),
+  ...(['deformable', 'vanilla'] as const).map((kind) => textRun(smallUpstreamConfig(kind))),
+  ...(['dot', 'scaled'] as const).map((logits) => textRun(smallGroundingDinoConfig(logits))),
 ];
 
 /** A training step, and an evaluation. */
