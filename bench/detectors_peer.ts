@@ -7,12 +7,13 @@ import type { DeformableDetr } from '../src/models/deformable_detr/index.js';
 import { writeSafetensors } from '../src/models/weights/safetensors.js';
 import { saveStateDict } from '../src/models/weights/state_dict.js';
 import { packageRoot } from '../src/package.js';
+import { TRANSFORMERS } from '../tools/python_environment.js';
 import { huggingFaceConfig } from './detectors_model.js';
 import { PythonPeer, torchPython } from './python_peer.js';
 
 /** What the peer needs beside PyTorch. */
 const PACKAGES = [
-  'transformers==5.23.0',
+  TRANSFORMERS,
   'onnx==1.23.2',
   'onnxscript==0.7.2',
   'onnxruntime==1.31.1',

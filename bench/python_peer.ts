@@ -6,10 +6,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { lastLine } from '../src/engine/process.js';
 import { EXIT_CODES, UserError } from '../src/errors.js';
-import { pythonWith } from '../tools/python_environment.js';
+import { pythonWithTorch } from '../tools/python_environment.js';
 
-/** The PyTorch that the benches compare with. */
-const TORCH = '2.13.0';
 const REMEDY = 'set TFGEO_BENCH_PYTHON to a Python that has what is needed, or run with --no-peer';
 
 /**
@@ -24,7 +22,7 @@ export async function torchPython(
   const given = process.env.TFGEO_BENCH_PYTHON;
   if (given) return given;
   try {
-    return await pythonWith(`bench-torch-${TORCH}`, [`torch==${TORCH}`, 'numpy', ...more], say);
+    return await pythonWithTorch(more, say);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     throw new UserError(`${error.message}; ${REMEDY}`, error.exitCode);

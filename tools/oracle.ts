@@ -1,56 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Exports detectors and has Python's TensorFlow load and run them: `npm run test:oracle`.
+ * Has Python's programs use what is written here: `npm run test:oracle`. TensorFlow loads and runs exported detectors; Hugging Face
+ * transformers load saved weights and answer as our models do.
  *
- *   npm run test:oracle [-- FOLDER...] [--json FILE]   FOLDER: SavedModels to check instead of fresh exports
+ *   npm run test:oracle [-- FOLDER...] [--only saved-models|huggingface] [--json FILE]   FOLDER: SavedModels to check instead
  *
- * Python's TensorFlow comes with the user's pip into a virtual environment in the cache, once; TFGEO_ORACLE_PYTHON names
- * a Python that has it. The last line is "N passed, N failed".
+ * Python's packages come with the user's pip into virtual environments in the cache, once; TFGEO_ORACLE_PYTHON names a Python
+ * with TensorFlow, TFGEO_ORACLE_TORCH one with PyTorch and transformers. The last line is "N passed, N failed".
  */
-import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { currentEngine, ready } from '../src/engine/index.js';
 import { UserError } from '../src/errors.js';
 import { exportModel } from '../src/export/index.js';
+import { type Answer, askPython } from './oracle/answers.js';
 import { exportCases } from './oracle/cases.js';
-import { pythonWith } from './python_environment.js';
+import { HUGGING_FACE_CASES } from './oracle/huggingface_cases.js';
+import { pythonWith, pythonWithTorch, TRANSFORMERS } from './python_environment.js';
 
 const TENSORFLOW = '2.21.0';
 const PACKAGE = process.arch === 'x64' ? 'tensorflow-cpu' : 'tensorflow';
 
-const SCRIPT = join(dirname(fileURLToPath(import.meta.url)), 'oracle', 'saved_model.py');
-
-interface Result {
-  name: string;
-  passed: boolean;
-  detail: string;
-}
+const PARTS = ['saved-models', 'huggingface'] as const;
 
 const say = (line: string) => console.error(`tfgeo: ${line}`);
 
-/** A Python with TensorFlow in the cache. @throws UserError in one line where it cannot be had */
-async function provided(): Promise<string> {
+const results: Answer[] = [];
+const report = (result: Answer) => {
+  results.push(result);
+  console.log(`${result.passed ? 'ok    ' : 'FAILED'} ${result.name}: ${result.detail}`);
+};
+
+/**
+ * The Python that `variable` names, or one in the cache.
+ * @throws UserError in one line where it cannot be had
+ */
+async function provided(variable: string, make: () => Promise<string>): Promise<string> {
   try {
-    return await pythonWith(`oracle-tensorflow-${TENSORFLOW}`, [`${PACKAGE}==${TENSORFLOW}`], say);
+    return process.env[variable] || (await make());
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    throw new UserError(`${error.message}; name a Python that has TensorFlow with TFGEO_ORACLE_PYTHON`);
+    throw new UserError(`${error.message}; name a Python that has what is needed with ${variable}`);
   }
 }
 
+function pythonWithTensorFlow(): Promise<string> {
+  const name = `oracle-tensorflow-${TENSORFLOW}`;
+  return provided('TFGEO_ORACLE_PYTHON', () => pythonWith(name, [`${PACKAGE}==${TENSORFLOW}`], say));
+}
+
+function pythonWithTransformers(): Promise<string> {
+  const packages = [TRANSFORMERS, 'safetensors', 'scipy'];
+  return provided('TFGEO_ORACLE_TORCH', () => pythonWithTorch(packages, say));
+}
+
 /** Checks SavedModels in Python. @param library of operators, for native ones */
-async function check(python: string, folders: readonly string[], library?: string): Promise<Result[]> {
-  const args = [SCRIPT, ...(library ? ['--ops', library] : []), ...folders];
-  const { stdout } = await promisify(execFile)(python, args, { maxBuffer: 1 << 26 });
-  return stdout
-    .trim()
-    .split('\n')
-    .slice(-folders.length)
-    .map((line) => JSON.parse(line) as Result);
+function check(python: string, folders: readonly string[], library?: string): Promise<Answer[]> {
+  return askPython(python, 'saved_model.py', folders, library ? ['--ops', library] : []);
 }
 
 /** The library of operators, if this machine's is for the TensorFlow in question. */
@@ -59,7 +67,7 @@ function opLibrary(): string | null {
   return version === TENSORFLOW ? library.path : null;
 }
 
-async function checkFresh(python: string): Promise<Result[]> {
+async function checkExports(python: string): Promise<Answer[]> {
   const root = mkdtempSync(join(tmpdir(), 'tfgeo-oracle-'));
   const folders = { portable: [] as string[], native: [] as string[] };
   try {
@@ -78,31 +86,53 @@ async function checkFresh(python: string): Promise<Result[]> {
     }
     const results = await check(python, folders.portable);
     if (library !== null) results.push(...(await check(python, folders.native, library)));
-    return results.map((result) => ({ ...result, name: basename(result.name) }));
+    return results;
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
 }
 
+/** Checks saved weights, one after the other: together they would fill a disk. */
+async function checkHuggingFace(python: string): Promise<void> {
+  await ready();
+  for (const { name, write } of HUGGING_FACE_CASES) {
+    const root = mkdtempSync(join(tmpdir(), 'tfgeo-oracle-'));
+    try {
+      await write(join(root, name));
+      (await askPython(python, 'huggingface.py', [join(root, name)])).forEach(report);
+    } catch (error) {
+      report({ name, passed: false, detail: describe(error) });
+    } finally {
+      rmSync(root, { recursive: true, force: true });
+    }
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof UserError ? error.message : String((error as Error).stack);
+}
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'string' } },
+  options: { json: { type: 'string' }, only: { type: 'string' } },
 });
-const results: Result[] = [];
-const report = (result: Result) => {
-  results.push(result);
-  console.log(`${result.passed ? 'ok    ' : 'FAILED'} ${result.name}: ${result.detail}`);
-};
 try {
-  const python = process.env.TFGEO_ORACLE_PYTHON || (await provided());
+  const { only } = values;
+  if (only !== undefined && !(PARTS as readonly string[]).includes(only)) {
+    throw new UserError(`--only must be ${PARTS.join(' or ')}, but it is "${only}"`);
+  }
   const folders = positionals.map((folder) => resolve(folder));
-  for (const result of folders.length > 0 ? await check(python, folders) : await checkFresh(python))
-    report(result);
+  if (folders.length > 0) {
+    (await check(await pythonWithTensorFlow(), folders)).forEach(report);
+  } else {
+    if (only !== 'huggingface') (await checkExports(await pythonWithTensorFlow())).forEach(report);
+    if (only !== 'saved-models') await checkHuggingFace(await pythonWithTransformers());
+  }
 } catch (error) {
   report({
     name: 'run',
     passed: false,
-    detail: error instanceof UserError ? error.message : String((error as Error).stack),
+    detail: describe(error),
   });
 }
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`);

@@ -6,6 +6,15 @@ import { lastLine, runCommand } from '../src/engine/process.js';
 import { EXIT_CODES, UserError } from '../src/errors.js';
 import { cacheRoot } from '../src/package.js';
 
+/** The PyTorch, and the Hugging Face transformers, that results are compared with. */
+const TORCH = '2.13.0';
+export const TRANSFORMERS = 'transformers==5.23.0';
+
+/** A Python with PyTorch and numpy, as {@link pythonWith}. @param more further packages */
+export function pythonWithTorch(more: readonly string[], say: (line: string) => void): Promise<string> {
+  return pythonWith(`bench-torch-${TORCH}`, [`torch==${TORCH}`, 'numpy', ...more], say);
+}
+
 /**
  * A Python with these packages: a virtual environment in the cache, made with the user's pip once.
  * @param name of the environment

@@ -3,7 +3,7 @@ import { ready } from '../../src/engine/index.js';
 import { EXIT_CODES } from '../../src/errors.js';
 import { type ConvertOptions, convertCheckpoint } from '../../src/models/published/index.js';
 import type { Command, Flags } from './command.js';
-import { textFlag } from './flag_values.js';
+import { numberFlag, textFlag } from './flag_values.js';
 
 const DTYPES = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 
@@ -33,6 +33,12 @@ export const convert: Command = {
       choices: Object.keys(DTYPES),
       default: 'f32',
     },
+    'part-size': {
+      describe: 'Most gigabytes in one file of a folder; larger models are written in parts',
+      type: 'string',
+      requiresArg: true,
+      defaultDescription: '5',
+    },
     key: {
       describe: 'Entry of a PyTorch file that holds the weights; default: found by itself',
       type: 'string',
@@ -55,10 +61,12 @@ export const convert: Command = {
 };
 
 function optionsOf(flags: Flags): ConvertOptions {
+  const gigabytes = numberFlag(flags, 'part-size', { min: 0.001 });
   const given = {
     names: textFlag(flags, 'names'),
     key: textFlag(flags, 'key'),
     dtype: DTYPES[flags.dtype as keyof typeof DTYPES],
+    partBytes: gigabytes === undefined ? undefined : gigabytes * 1e9,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

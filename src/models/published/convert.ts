@@ -6,6 +6,7 @@ import { type FileToWrite, writeFilesAtomicSync } from '../../files.js';
 import { ARGUMENTS_ENTRY } from '../weights/checkpoint_file.js';
 import type { NameMap } from '../weights/name_map.js';
 import { SAME_NAMES } from '../weights/name_map.js';
+import { WEIGHTS_FILE, weightFiles } from '../weights/parts.js';
 import { encodeSafetensors, type StoredTensor, type WriteOptions } from '../weights/safetensors.js';
 import { type LoadReport, loadStateDict, saveStateDict } from '../weights/state_dict.js';
 import type { TorchReadOptions } from '../weights/torch/read.js';
@@ -18,6 +19,8 @@ export interface ConvertOptions extends TorchReadOptions {
   names?: string;
   /** How float32 tensors of a safetensors file are stored (default F32). */
   dtype?: NonNullable<WriteOptions['dtype']>;
+  /** Most bytes of weights in one file of a folder (default 5e9); larger models are written in parts. */
+  partBytes?: number;
 }
 
 export interface ConvertReport {
@@ -30,6 +33,8 @@ export interface ConvertReport {
   /** Files that were written. */
   files: string[];
 }
+
+const PART_BYTES = 5e9;
 
 /** Files beside weights that belong to the model. */
 const BESIDE = ['tokenizer.json'];
@@ -101,7 +106,7 @@ function outputKind(input: string, output: string, { dtype }: ConvertOptions): O
 /** The values as the model has them, under other names. */
 function throughModel(
   { file, source }: Published,
-  { names: given, mayLack, build }: Recognised,
+  { names: given, mayLack, counters, build }: Recognised,
   names: NameMap,
 ): { report: LoadReport; tensors: Map<string, StoredTensor> } {
   const module = build();
@@ -113,9 +118,19 @@ function throughModel(
     });
     // Checkpoints of PyTorch programs have every name of what is shared.
     const everyName = names.origin === 'original';
-    return { report, tensors: saveStateDict(module, { names, everyName }) };
+    const tensors = saveStateDict(module, { names, everyName });
+    if (counters && names !== SAME_NAMES) addCounters(tensors);
+    return { report, tensors };
   } finally {
     module.dispose();
+  }
+}
+
+/** A counter at 0 for each batch norm. */
+function addCounters(tensors: Map<string, StoredTensor>): void {
+  for (const name of [...tensors.keys()].filter((each) => each.endsWith('.running_mean'))) {
+    const counter = name.replace(/running_mean$/, 'num_batches_tracked');
+    tensors.set(counter, { dtype: 'I64', shape: [], data: new BigInt64Array(1) });
   }
 }
 
@@ -131,11 +146,18 @@ function safetensorsOf(
   { tensors, names, found, published }: Converted,
   options: ConvertOptions,
 ): Uint8Array[] {
+  return encodeSafetensors(tensors, writeOptionsOf({ names, found, published }, options));
+}
+
+function writeOptionsOf(
+  { names, found, published }: Omit<Converted, 'tensors'>,
+  { dtype = 'F32' }: ConvertOptions,
+): WriteOptions {
   const metadata: Record<string, string> = { format: 'pt' };
   if (names.origin === 'original') {
     metadata[ARGUMENTS_ENTRY] = JSON.stringify(argumentsOf(published, found));
   }
-  return encodeSafetensors(tensors, { metadata, dtype: options.dtype ?? 'F32' });
+  return { metadata, dtype };
 }
 
 function torchOf({ tensors, found, published }: Converted): Uint8Array[] {
@@ -148,14 +170,24 @@ function folderOf(model: Converted, input: string, output: string, options: Conv
   const theirs = names.origin === 'Hugging Face' ? found.huggingFaceConfig : undefined;
   const folder = statSync(input).isDirectory() ? input : dirname(input);
   const kept = BESIDE.filter((name) => existsSync(join(folder, name)));
+  const { partBytes = PART_BYTES } = options;
+  const weights = weightFiles(output, model.tensors, partBytes, writeOptionsOf(model, options));
+  refuseOlder(output, weights);
   return [
-    { path: join(output, 'model.safetensors'), chunks: safetensorsOf(model, options) },
+    ...weights,
     {
       path: join(output, 'config.json'),
       chunks: `${JSON.stringify(theirs?.() ?? found.config, null, 2)}\n`,
     },
     ...kept.map((name) => ({ path: join(output, name), chunks: readFileSync(join(folder, name)) })),
   ];
+}
+
+/** Refuses to write parts beside a whole file, which would be read instead. */
+function refuseOlder(output: string, weights: readonly FileToWrite[]): void {
+  const whole = join(output, WEIGHTS_FILE);
+  if (weights.some(({ path }) => path === whole) || !existsSync(whole)) return;
+  fail(`${whole} is there already and would be read instead of parts; give another place`);
 }
 
 /** The map of an origin. `tfgeo` and the model's own names are one. */

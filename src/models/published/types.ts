@@ -25,6 +25,8 @@ export interface Recognised {
   origins: readonly NameMap[];
   /** Parameters that such files may lack. */
   mayLack?: (own: string) => boolean;
+  /** Whether programs of others expect a counter of training steps (`num_batches_tracked`) beside each batch norm. */
+  counters?: boolean;
   /** `config.json` of a Hugging Face folder, where there is such a model. */
   huggingFaceConfig?: () => object;
   /** Arguments of the original program, from which it is built again. */

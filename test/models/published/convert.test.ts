@@ -109,6 +109,10 @@ describe('convertCheckpoint', () => {
     expect(saveStateDict(loaded.backbone, { names })).toEqual(saveStateDict(backbone, { names }));
     await convertCheckpoint(at('resnet'), at('resnet_again.safetensors'), { names: 'torchvision' });
     published.delete('fc.weight');
+    for (const name of [...published.keys()].filter((each) => each.endsWith('.running_mean'))) {
+      const counter = name.replace('running_mean', 'num_batches_tracked');
+      published.set(counter, { dtype: 'I64', shape: [], data: new BigInt64Array(1) });
+    }
     writeSafetensors(at('resnet.safetensors'), published);
     expect(await contents(at('resnet_again.safetensors'))).toEqual(await contents(at('resnet.safetensors')));
     loaded.backbone.dispose();
@@ -140,6 +144,34 @@ describe('convertCheckpoint', () => {
     expect(new Set([...tensors.values()].map(({ dtype }) => dtype))).toEqual(new Set(['BF16']));
     const { model } = await loadModelFolder(at('text_half'));
     model.dispose();
+  });
+
+  it('writes what is large in parts, which are read like one file', async () => {
+    const whole = at('plain');
+    const parted = at('parted');
+    const { files } = await convertCheckpoint(whole, parted, { partBytes: 100_000 });
+    const names = readdirSync(parted).sort();
+    expect(files.map((file) => file.slice(parted.length + 1)).sort()).toEqual(names);
+    const parts = names.filter((name) => /^model-\d{5}-of-\d{5}\.safetensors$/.test(name));
+    expect(parts.length).toBeGreaterThan(2);
+    expect(names).toEqual(['config.json', ...parts, 'model.safetensors.index.json']);
+    expect(parts.at(-1)).toContain(`${parts.length}-of-0000${parts.length}`);
+    const sizes = await Promise.all(
+      parts.map(async (part) => {
+        const { tensors } = await readCheckpoint(join(parted, part));
+        return [...tensors.values()].map(({ data }) => data.byteLength);
+      }),
+    ); // prettier-ignore
+    const sum = (bytes: number[]) => bytes.reduce((total, size) => total + size, 0);
+    for (const part of sizes) expect(part.length === 1 || sum(part) <= 100_000).toBe(true);
+    const index = JSON.parse(readFileSync(join(parted, 'model.safetensors.index.json'), 'utf8'));
+    expect(index.metadata.total_size).toBe(sum(sizes.map(sum)));
+    expect(sorted(await contents(parted))).toEqual(sorted(await contents(whole)));
+    await convertCheckpoint(parted, at('joined'));
+    expect(await contents(at('joined'))).toEqual(await contents(whole));
+    await expect(convertCheckpoint(parted, at('joined'), { partBytes: 100_000 })).rejects.toThrow(
+      /joined\/model\.safetensors is there already and would be read instead of parts/,
+    );
   });
 
   it('refuses, and writes nothing', async () => {

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { backboneConfig, buildBackbone } from '../../src/models/backbones/index.js';
+import { buildModel } from '../../src/models/build.js';
+import { type DeformableDetrConfig, preset } from '../../src/models/config.js';
+import type { Module } from '../../src/models/module.js';
+import { convertCheckpoint } from '../../src/models/published/index.js';
+import { type TensorToWrite, writeSafetensors } from '../../src/models/weights/safetensors.js';
+import { Random } from '../../src/random.js';
+import { saveModelFolder } from '../../src/train/checkpoint.js';
+import { stirred } from '../stir.js';
+
+/** A model whose weights are saved under Hugging Face's names, with a question and our answer beside them. */
+export interface HuggingFaceCase {
+  name: string;
+  write(folder: string): Promise<void>;
+}
+
+/** Every kind of model that Hugging Face has too. A new one is a row here. */
+export const HUGGING_FACE_CASES: readonly HuggingFaceCase[] = [
+  ...(['', '-refine', '-two-stage'] as const).map((kind) => ({
+    name: `hf-deformable-detr-r50${kind}`,
+    write: (folder: string) => writeDetr(folder, preset(`deformable-detr-r50${kind}`)),
+  })),
+  {
+    name: 'hf-deformable-detr-swin-tiny-two-stage',
+    write: (folder) => {
+      const backbone = { name: 'swin-tiny', config: { out_features: ['stage2', 'stage3', 'stage4'] } };
+      return writeDetr(folder, { ...preset('deformable-detr-r50-two-stage'), backbone });
+    },
+  },
+  { name: 'hf-swin-tiny', write: (folder) => writeBackbone(folder, 'swin-tiny') },
+  { name: 'hf-swin-tiny-w12', write: (folder) => writeBackbone(folder, 'swin-tiny', { window_size: 12 }) },
+  { name: 'hf-resnet-50', write: (folder) => writeBackbone(folder, 'resnet-50') },
+];
+
+async function writeDetr(folder: string, config: DeformableDetrConfig): Promise<void> {
+  const model = stirred(buildModel(config, 5));
+  await saveForHuggingFace(folder, model, config);
+  tf.tidy(() => {
+    const { pixels, mask } = pictures([160, 224], [128, 150]);
+    const { pred_logits, pred_boxes } = model.forward({ pixels, pixelMask: mask });
+    writeExample(folder, {
+      'in/pixel_values': floats(channelsFirst(pixels)),
+      'in/pixel_mask': integers(mask),
+      'out/logits': floats(pred_logits),
+      'out/pred_boxes': floats(pred_boxes),
+    });
+  });
+  model.dispose();
+}
+
+async function writeBackbone(folder: string, name: string, more: object = {}): Promise<void> {
+  const settings = { out_features: ['stage1', 'stage2', 'stage3', 'stage4'], ...more };
+  const model = buildBackbone(name, settings);
+  await saveForHuggingFace(folder, stirred(model), backboneConfig(name, settings));
+  tf.tidy(() => {
+    const { pixels } = pictures([150, 97], [150, 97]);
+    const maps = model.forward(pixels).levels.map((level, i) => {
+      return [`out/feature_maps.${i}`, floats(channelsFirst(level))] as const;
+    });
+    writeExample(folder, { 'in/pixel_values': floats(channelsFirst(pixels)), ...Object.fromEntries(maps) });
+  });
+  model.dispose();
+}
+
+/** As a user does it: a folder of ours, converted. */
+async function saveForHuggingFace(folder: string, model: Module, config: object): Promise<void> {
+  const own = `${folder}-own`;
+  saveModelFolder(own, model, { 'config.json': JSON.stringify(config) });
+  await convertCheckpoint(own, folder, { names: 'huggingface' });
+  rmSync(own, { recursive: true });
+}
+
+/** Two pictures of noise, the second with padding behind `inner`. */
+function pictures([height, width]: [number, number], inner: [number, number]) {
+  const random = new Random(13);
+  const values = Float32Array.from({ length: 2 * height * width * 3 }, () => random.normal());
+  const all = tf.ones([height, width]);
+  const part = tf.pad(tf.ones(inner), [
+    [0, height - inner[0]],
+    [0, width - inner[1]],
+  ]);
+  const mask = tf.stack([all, part]) as tf.Tensor3D;
+  const pixels = tf.mul(tf.tensor4d(values, [2, height, width, 3]), tf.expandDims(mask, 3)) as tf.Tensor4D;
+  return { pixels, mask };
+}
+
+function channelsFirst(map: tf.Tensor4D): tf.Tensor {
+  return tf.transpose(map, [0, 3, 1, 2]);
+}
+
+function floats(tensor: tf.Tensor): TensorToWrite {
+  return { shape: tensor.shape, data: tensor.dataSync() as Float32Array };
+}
+
+/** As PyTorch's long. */
+function integers(tensor: tf.Tensor): TensorToWrite {
+  return { shape: tensor.shape, data: BigInt64Array.from(tensor.dataSync(), BigInt) };
+}
+
+function writeExample(folder: string, tensors: Record<string, TensorToWrite>): void {
+  writeSafetensors(join(folder, 'example.safetensors'), Object.entries(tensors));
+}
