@@ -12,7 +12,7 @@ import {
   type ModelSize,
   measureSize,
 } from '../../src/models/catalogue.js';
-import { WEIGHTS_FILE } from '../../src/models/model_folder.js';
+import { WEIGHTS_FILE } from '../../src/models/weights/checkpoint_file.js';
 import { readSafetensors } from '../../src/models/weights/safetensors.js';
 import { type Command, ENGINE_OPTIONS } from './command.js';
 import { startEngine } from './engine.js';

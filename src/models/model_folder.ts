@@ -20,9 +20,9 @@ import {
   readOriginalDetector,
 } from './detector_weights.js';
 import { loadInstalledText, Tokenizer, textEncoderSettings } from './text/index.js';
-import { isWeights, readCheckpoint } from './weights/checkpoint_file.js';
+import { isWeights, readCheckpoint, WEIGHTS_FILE, weightsIn } from './weights/checkpoint_file.js';
 import { readHuggingFace } from './weights/huggingface.js';
-import { readSafetensors, type StoredTensor } from './weights/safetensors.js';
+import type { StoredTensor } from './weights/safetensors.js';
 
 /** A detector that answers sentences, with everything that is needed to use it. */
 export interface LoadedTextDetector {
@@ -43,9 +43,6 @@ export interface LoadedClassDetector {
 
 export type LoadedModel = LoadedTextDetector | LoadedClassDetector;
 
-/** Weights in a model folder. */
-export const WEIGHTS_FILE = 'model.safetensors';
-
 /** Weights averaged over the last steps; a training checkpoint has them beside its own and is better with them. */
 const AVERAGES_FILE = 'ema.safetensors';
 
@@ -53,7 +50,7 @@ const AVERAGES_FILE = 'ema.safetensors';
 const FILES = { config: 'config.json', tokenizer: 'tokenizer.json', weights: WEIGHTS_FILE } as const;
 
 /**
- * Reads a model folder: `config.json`, `model.safetensors` and, for a detector that answers sentences, `tokenizer.json`.
+ * Reads a model folder: `config.json`, `model.safetensors` (or parts and their index) and, for a detector that answers sentences, `tokenizer.json`.
  * Hugging Face's folders of Deformable DETR and Grounding DINO are read too, and checkpoints (`.pth`) of the original
  * repositories, a text detector's with `tokenizer.json` beside it. Of a checkpoint of a training run the averaged weights
  * are taken.
@@ -129,12 +126,12 @@ async function readModel(folder: string): Promise<StoredModel> {
   }
   const config = parseModelConfig(given, path);
   const source = weightsOf(folder);
-  return { config, tensors: await readSafetensors(source), source, beside: folder };
+  return { config, tensors: (await readCheckpoint(source)).tensors, source, beside: folder };
 }
 
 function weightsOf(folder: string): string {
   const averages = join(folder, AVERAGES_FILE);
-  return existsSync(averages) ? averages : join(folder, FILES.weights);
+  return existsSync(averages) ? averages : (weightsIn(folder) ?? join(folder, FILES.weights));
 }
 
 async function isCheckpoint(path: string): Promise<boolean> {

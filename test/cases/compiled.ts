@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
+import { BatchNorm } from '../../src/models/layers/batch_norm.js';
 import { convolution } from '../../src/models/layers/convolution.js';
+import { depthwiseConvolution } from '../../src/models/layers/depthwise.js';
 import { linearRows } from '../../src/models/layers/fused.js';
+import { hardSwish } from '../../src/models/layers/hard_swish.js';
+import { resizeBilinear } from '../../src/models/layers/resize.js';
 import {
   adamW,
   attention,
@@ -38,6 +42,15 @@ const LEVELS: SpatialShapes = [
   [2, 2],
 ];
 const COSTS = [2, 4, 3];
+
+/** Made when the engine is there; its variables are of no case alone. */
+const batchNorm = (() => {
+  let made: BatchNorm | null = null;
+  return () => {
+    made ??= new BatchNorm(5);
+    return made;
+  };
+})();
 
 /** Differentiable in all their inputs. */
 export const SMOOTH: readonly CompiledCase[] = [
@@ -176,6 +189,14 @@ export const SMOOTH: readonly CompiledCase[] = [
     [[2, 5, 3]],
     (x) => tf.gather(x!, noGrad(() => tf.topk(tf.sum(x!, 2), 2).indices) as tf.Tensor2D, 1, 1),
   ],
+  [
+    'depthwiseConvolution',
+    [[2, 5, 6, 3], [3, 3, 3, 1], [3]],
+    (x, w, b) => depthwiseConvolution(x as tf.Tensor4D, w as tf.Tensor4D, b!, { stride: 1, padding: 1 }),
+  ],
+  ['batch norm in training', [[2, 3, 4, 5]], (x) => batchNorm().train(x as tf.Tensor4D)],
+  ['hardSwish', [[7]], (x) => hardSwish(tf.mul(x!, 3))],
+  ['resizeBilinear', [[2, 3, 4, 2]], (x) => resizeBilinear(x as tf.Tensor4D, [5, 6])],
   [
     'linearRows with bias, and with ReLU',
     [[5, 3], [4, 3], [4]],

@@ -1,72 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
-import { beforeAll, describe, expect, it } from '@jest/globals';
-import { ready } from '../../src/engine/index.js';
-import { PRESETS, type TextDetectorConfig } from '../../src/models/config.js';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs';
+import { compile, ready } from '../../src/engine/index.js';
+import { backboneFamilies, buildBackbone } from '../../src/models/backbones/index.js';
+import { answersText, type ModelConfig, PRESETS } from '../../src/models/config.js';
+import { RandomStream } from '../../src/ops/index.js';
 import { Random } from '../../src/random.js';
 import { buildTask } from '../../src/train/build_task.js';
 import { mergeConfig } from '../../src/train/config/check.js';
-import type { RunConfig } from '../../src/train/config/schema.js';
+import { KIND_NAMES } from '../../src/train/data/scenes/index.js';
 import { Ema } from '../../src/train/ema.js';
 import { defaultGroups } from '../../src/train/groups.js';
 import { AdamW } from '../../src/train/optimizer.js';
 import { Stepper } from '../../src/train/run/step.js';
 import { COMPARED_OPS } from '../cases/compared_ops.js';
 import { recordOps } from '../ops/recorded_ops.js';
-import {
-  smallConfig,
-  smallDetrConfig,
-  smallGroundingDinoConfig,
-  smallMdetrConfig,
-  smallUpstreamConfig,
-} from './small_config.js';
+import { writeUntrained } from '../untrained_model.js';
+import { allMaps, SMALL_BACKBONES, type SmallBackbone } from './backbones/small_backbones.js';
+import { SMALL_DETECTORS } from './small_config.js';
 
 // Whatever the detectors are made of, training steps and detecting, is compared with itself compiled. An operation that
 // is new to them fails here until it has a case in test/cases/compiled.ts.
 
+let root = '';
 beforeAll(async () => {
   await ready({ engine: 'tensorflow' });
+  root = mkdtempSync(join(tmpdir(), 'compared-'));
 });
+afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-const {
-  text: { config: text },
-  ...small
-} = smallConfig('token-sigmoid'); // prettier-ignore
-
-/** A run of a published text detector, on the package's tokenizer. */
-function textRun({ model_type, preset, backbone, text, transformer }: TextDetectorConfig) {
-  const { vocab_size, ...encoder } = text.config;
-  const parts = { backbone, text: { name: text.name, config: encoder }, transformer: { ...transformer } };
-  return [model_type, { model: preset, modelOverrides: parts }] as const;
+/** With all that is drawn in training. */
+function dropping(config: ModelConfig): ModelConfig {
+  const copy = structuredClone(config);
+  const rate = copy.backbone.name === 'swin' ? { drop_path_rate: 0.2 } : {};
+  copy.backbone.config = { ...copy.backbone.config, ...rate };
+  if (answersText(copy)) copy.text.config.hidden_dropout_prob = 0.1;
+  else copy.labels = [...KIND_NAMES];
+  return copy;
 }
 
-/** Runs that between them train every kind of detector, on few channels. */
-const RUNS: readonly (readonly [modelType: string, run: Partial<RunConfig>])[] = [
-  ...(['token-sigmoid', 'soft-token'] as const).map((head) => {
-    const { transformer } = smallConfig(head);
-    const { vocab_size, ...encoder } = text;
-    const modelOverrides = {
-      backbone: { config: { ...small.backbone.config, drop_path_rate: 0.2 } },
-      text: { config: { ...encoder, hidden_dropout_prob: 0.1 } },
-      transformer: { ...transformer },
-    };
-    return ['mdetr-g', { model: 'mdetr-g-tiny', modelOverrides }] as const;
-  }),
-  ...(['plain', 'refine', 'two-stage'] as const).flatMap((kind) => {
-    const { backbone, transformer } = smallDetrConfig(kind);
-    const model = `deformable-detr-r50${kind === 'plain' ? '' : `-${kind}`}`;
-    return [
-      ['deformable-detr', { model, modelOverrides: { backbone, transformer: { ...transformer } } }] as const,
-    ];
-  }),
-  textRun(smallMdetrConfig()),
-  ...(['deformable', 'vanilla'] as const).map((kind) => textRun(smallUpstreamConfig(kind))),
-  ...(['dot', 'scaled'] as const).map((logits) => textRun(smallGroundingDinoConfig(logits))),
-];
-
 /** A training step, and an evaluation. */
-async function useAll(run: Partial<RunConfig>): Promise<void> {
+async function useAll(load: string): Promise<void> {
   const config = mergeConfig({
-    ...run,
+    load,
     imageSize: 64,
     batchSize: 1,
     trainSize: 2,
@@ -86,15 +65,51 @@ async function useAll(run: Partial<RunConfig>): Promise<void> {
   task.dispose();
 }
 
+/** Gradients of every parameter, compiled, with branches dropped where that is done. */
+function trainBackbone(row: SmallBackbone): void {
+  const settings = allMaps(row);
+  const backbone = buildBackbone(
+    row.family,
+    row.family === 'resnet' ? settings : { ...settings, drop_path_rate: 0.3 },
+  );
+  const variables = [...backbone.trainableParameters().values()];
+  const step = compile((pixels: tf.Tensor4D, seed: tf.Tensor1D) => {
+    const random = new RandomStream(seed);
+    const loss = () =>
+      tf.addN(
+        backbone.forward(pixels, { training: true, random }).levels.map((level) => tf.sum(tf.square(level))),
+      );
+    return tf.variableGrads(loss as () => tf.Scalar, variables);
+  });
+  tf.tidy(() => void step(tf.ones([2, ...row.sizes[1]!, 3]), tf.tensor1d([3, 4], 'int32')));
+  expect(step.compiled).toBe(true);
+  step.dispose();
+  backbone.dispose();
+}
+
 describe('operations of detectors', () => {
-  it.each(RUNS)('%s', async (_, run) => {
-    const used = await recordOps(() => useAll(run));
+  it.each(SMALL_DETECTORS)('%s', async (name, config) => {
+    const folder = join(root, name);
+    writeUntrained(folder, dropping(config));
+    const used = await recordOps(() => useAll(folder));
     expect(used.size).toBeGreaterThan(40);
-    expect([...used].filter((name) => !COMPARED_OPS.includes(name))).toEqual([]);
+    expect([...used].filter((op) => !COMPARED_OPS.includes(op))).toEqual([]);
   });
 
-  it('are looked at for every kind there is', () => {
-    const kinds = new Set(Object.values(PRESETS).map(({ model_type }) => model_type));
-    expect(new Set(RUNS.map(([kind]) => kind))).toEqual(kinds);
+  it('are looked at for every type there is', () => {
+    const types = new Set(SMALL_DETECTORS.map(([, { model_type }]) => model_type));
+    for (const { model_type } of Object.values(PRESETS)) expect(types).toContain(model_type);
+  });
+});
+
+describe('operations of backbones', () => {
+  it.each(SMALL_BACKBONES)('$name', async (row) => {
+    const used = await recordOps(() => trainBackbone(row));
+    expect(used.size).toBeGreaterThan(10);
+    expect([...used].filter((op) => !COMPARED_OPS.includes(op))).toEqual([]);
+  });
+
+  it('are looked at for every family there is', () => {
+    expect(new Set(SMALL_BACKBONES.map(({ family }) => family))).toEqual(new Set(backboneFamilies()));
   });
 });

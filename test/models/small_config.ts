@@ -5,6 +5,7 @@ import {
   type MdetrConfig,
   type MdetrGConfig,
   type MdetrGUpstreamConfig,
+  type ModelConfig,
   preset,
 } from '../../src/models/config.js';
 
@@ -156,3 +157,17 @@ export function smallUpstreamConfig(kind: 'deformable' | 'vanilla'): MdetrGUpstr
     },
   };
 }
+
+/** A small detector of every type, in every form that has parameters of its own. */
+export const SMALL_DETECTORS: readonly (readonly [name: string, config: ModelConfig])[] = [
+  ['mdetr-g', smallConfig('token-sigmoid')],
+  ['mdetr-g with soft tokens', smallConfig('soft-token')],
+  ['deformable-detr', smallDetrConfig('plain')],
+  ['deformable-detr with box refinement', smallDetrConfig('refine')],
+  ['deformable-detr of two stages', smallDetrConfig('two-stage')],
+  ['grounding-dino', smallGroundingDinoConfig()],
+  ['mm-grounding-dino', smallGroundingDinoConfig('scaled')],
+  ['mdetr', smallMdetrConfig()],
+  ['mdetr-g-upstream', smallUpstreamConfig('deformable')],
+  ['vanilla mdetr-g-upstream', smallUpstreamConfig('vanilla')],
+];

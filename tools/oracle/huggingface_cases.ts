@@ -7,6 +7,7 @@ import { buildModel } from '../../src/models/build.js';
 import { type DeformableDetrConfig, preset } from '../../src/models/config.js';
 import type { Module } from '../../src/models/module.js';
 import { convertCheckpoint } from '../../src/models/published/index.js';
+import { buildTextEncoder } from '../../src/models/text/index.js';
 import { type TensorToWrite, writeSafetensors } from '../../src/models/weights/safetensors.js';
 import { Random } from '../../src/random.js';
 import { saveModelFolder } from '../../src/train/checkpoint.js';
@@ -34,6 +35,7 @@ export const HUGGING_FACE_CASES: readonly HuggingFaceCase[] = [
   { name: 'hf-swin-tiny', write: (folder) => writeBackbone(folder, 'swin-tiny') },
   { name: 'hf-swin-tiny-w12', write: (folder) => writeBackbone(folder, 'swin-tiny', { window_size: 12 }) },
   { name: 'hf-resnet-50', write: (folder) => writeBackbone(folder, 'resnet-50') },
+  { name: 'hf-roberta', write: writeRoberta },
 ];
 
 async function writeDetr(folder: string, config: DeformableDetrConfig): Promise<void> {
@@ -62,6 +64,31 @@ async function writeBackbone(folder: string, name: string, more: object = {}): P
       return [`out/feature_maps.${i}`, floats(channelsFirst(level))] as const;
     });
     writeExample(folder, { 'in/pixel_values': floats(channelsFirst(pixels)), ...Object.fromEntries(maps) });
+  });
+  model.dispose();
+}
+
+async function writeRoberta(folder: string): Promise<void> {
+  const config = { hidden_size: 192, num_hidden_layers: 6, num_attention_heads: 6, intermediate_size: 512 };
+  const model = stirred(buildTextEncoder('roberta', config));
+  await saveForHuggingFace(folder, model, { model_type: 'roberta', ...config });
+  tf.tidy(() => {
+    const random = new Random(8);
+    const lengths = [17, 9];
+    const rows = lengths.map((length) =>
+      Array.from({ length: 17 }, (_, i) => (i < length ? 3 + random.integer(50_000) : 1)),
+    );
+    const ids = tf.tensor2d(rows, [2, 17], 'int32');
+    const mask = tf.tensor2d(
+      lengths.map((length) => Array.from({ length: 17 }, (_, i) => (i < length ? 1 : 0))),
+      [2, 17],
+      'int32',
+    );
+    writeExample(folder, {
+      'in/input_ids': integers(ids),
+      'in/attention_mask': integers(mask),
+      'out/last_hidden_state': floats(model.encode(ids, mask)),
+    });
   });
   model.dispose();
 }

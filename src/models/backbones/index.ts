@@ -149,6 +149,11 @@ export function backboneNames(name: string): readonly NameMap[] {
   return find(name).family.names;
 }
 
+/** Every family, by the name that configurations use. */
+export function backboneFamilies(): string[] {
+  return Object.keys(BACKBONES);
+}
+
 /** A backbone as `buildBackbone` takes it. */
 export interface BackboneSettings {
   name: string;

@@ -26,7 +26,7 @@ function huggingFaceConfig(config: Readonly<Record<string, unknown>>): object {
 /** Backbones alone, as classifiers are published; what is theirs shows in names and shapes. */
 export const BACKBONES: PublishedKind = {
   about: 'ResNets, Swins, Swins V2, MPViTs, CoaTs and ScaleMAEs',
-  recognise({ file }) {
+  recognise({ file, config: given }) {
     const shapes = new Map([...file.tensors].map(([name, { shape }]) => [name, shape]));
     const found = inferBackbone(shapes);
     if (!found) return null;
@@ -34,7 +34,11 @@ export const BACKBONES: PublishedKind = {
     const origins = backboneNames(name);
     const names = chooseNames(origins, shapes.keys());
     if (!names) return null;
-    const whole = backboneConfig(name, config);
+    // What no shape tells: maps that are wanted, scales, places of pixels.
+    const family = backboneConfig(name, config).model_type;
+    const told = given?.values.model_type === family ? given!.values : {};
+    const whole = backboneConfig(name, { ...config, ...told });
+    const { model_type, ...settings } = whole;
     return {
       title: `backbone ${name}, names of ${names.origin}`,
       config: whole,
@@ -42,11 +46,9 @@ export const BACKBONES: PublishedKind = {
       origins,
       // Classifiers have no norms for the maps.
       mayLack: (own) => own.startsWith('hidden_states_norms.'),
-      ...(String(whole.model_type) in ARCHITECTURES
-        ? { huggingFaceConfig: () => huggingFaceConfig(whole) }
-        : {}),
+      ...(String(family) in ARCHITECTURES ? { huggingFaceConfig: () => huggingFaceConfig(whole) } : {}),
       counters: true,
-      build: () => buildBackbone(name, { ...config }),
+      build: () => buildBackbone(String(model_type), settings),
     };
   },
 };

@@ -1,71 +1,87 @@
 // SPDX-License-Identifier: Apache-2.0
 import { buildModel } from '../build.js';
-import type { DeformableDetrConfig } from '../config.js';
+import { answersText, type ModelConfig } from '../config.js';
 import { parseModelConfig } from '../config_check.js';
 import {
-  detrNames,
   huggingFaceDetrConfig,
-  isHuggingFaceDetr,
   isOriginalDetr,
   originalDetrArguments,
   originalDetrConfig,
-  readHuggingFaceConfig,
 } from '../deformable_detr/index.js';
+import { detectorNames, isHuggingFaceDetector, readHuggingFaceDetector } from '../detector_weights.js';
 import { chooseNames, SAME_NAMES } from '../weights/name_map.js';
+import type { TorchValue } from '../weights/torch/write.js';
 import type { Published, PublishedKind, Recognised } from './types.js';
 
-/** A Deformable DETR of this configuration. */
-function recognisedDetr(config: DeformableDetrConfig, { file }: Published): Recognised {
-  const { backbone, labels, transformer } = config;
-  const origins = detrNames(backbone.name);
-  const form = transformer.twoStage ? ['two stages'] : transformer.boxRefine ? ['box refinement'] : [];
+type TypeOf = ModelConfig['model_type'];
+type ConfigOf<T extends TypeOf> = Extract<ModelConfig, { model_type: T }>;
+
+/** What else than names is written for programs of others. */
+interface Elsewhere<T extends TypeOf> {
+  /** In words. */
+  title: string;
+  huggingFaceConfig?: (config: ConfigOf<T>) => object;
+  originalArguments?: (config: ConfigOf<T>) => Record<string, TorchValue>;
+}
+
+const TYPES: { readonly [T in TypeOf]: Elsewhere<T> } = {
+  'mdetr-g': { title: 'MDETR-G' },
+  mdetr: { title: 'MDETR' },
+  'mdetr-g-upstream': { title: 'MDETR-G as published' },
+  'grounding-dino': { title: 'Grounding DINO' },
+  'deformable-detr': {
+    title: 'Deformable DETR',
+    huggingFaceConfig: huggingFaceDetrConfig,
+    originalArguments: originalDetrArguments,
+  },
+};
+
+/** A detector of this configuration. */
+function recognised(config: ModelConfig, { file }: Published): Recognised {
+  const { title, huggingFaceConfig, originalArguments } = TYPES[config.model_type] as Elsewhere<TypeOf>;
+  const origins = detectorNames(config);
   return {
-    title: ['Deformable DETR', backbone.name, ...form, `${labels.length} classes`].join(', '),
+    title: [title, ...partsOf(config)].join(', '),
     config,
-    names: chooseNames(origins, file.tensors.keys()) ?? origins[0]!,
+    names: chooseNames(origins, file.tensors.keys()) ?? origins[0] ?? SAME_NAMES,
     origins,
-    huggingFaceConfig: () => huggingFaceDetrConfig(config),
-    originalArguments: () => originalDetrArguments(config),
+    ...(huggingFaceConfig ? { huggingFaceConfig: () => huggingFaceConfig(config) } : {}),
+    ...(originalArguments ? { originalArguments: () => originalArguments(config) } : {}),
     build: () => buildModel(config),
   };
 }
 
-/** Folders that tfgeo writes. */
-const OWN_TYPES = ['mdetr-g', 'deformable-detr'];
+/** What tells detectors of a type apart, in words. */
+function partsOf(config: ModelConfig): string[] {
+  const { name } = config.backbone;
+  if (answersText(config)) return [name, config.text.name];
+  const { labels, transformer } = config;
+  const form = transformer.twoStage ? ['two stages'] : transformer.boxRefine ? ['box refinement'] : [];
+  return [name, ...form, `${labels.length} classes`];
+}
 
 export const DETECTORS: readonly PublishedKind[] = [
+  {
+    about: "Hugging Face's folders of Deformable DETR and Grounding DINO",
+    recognise(published) {
+      const { config, file } = published;
+      if (!config || !isHuggingFaceDetector(config.values)) return null;
+      return recognised(readHuggingFaceDetector(config.values, config.path, file.tensors), published);
+    },
+  },
   {
     about: 'model folders of tfgeo',
     recognise(published) {
       const given = published.config;
-      if (!given || !OWN_TYPES.includes(String(given.values.model_type))) return null;
-      const config = parseModelConfig(given.values, given.path);
-      if (config.model_type === 'deformable-detr') return recognisedDetr(config, published);
-      return {
-        title: `MDETR-G, ${config.backbone.name}, ${config.text.name}`,
-        config,
-        names: SAME_NAMES,
-        origins: [SAME_NAMES],
-        build: () => buildModel(config),
-      };
-    },
-  },
-  {
-    about: "Hugging Face's folders of Deformable DETR",
-    recognise(published) {
-      const { config: given, file } = published;
-      if (!given || !isHuggingFaceDetr(given.values)) return null;
-      const untied = file.tensors.has('class_embed.1.weight');
-      return recognisedDetr(readHuggingFaceConfig(given.values, given.path, untied), published);
+      if (!given || !Object.hasOwn(TYPES, String(given.values.model_type))) return null;
+      return recognised(parseModelConfig(given.values, given.path), published);
     },
   },
   {
     about: "checkpoints of Deformable DETR's original repository",
     recognise(published) {
       const { file, source } = published;
-      return isOriginalDetr(file.tensors)
-        ? recognisedDetr(originalDetrConfig(file, source), published)
-        : null;
+      return isOriginalDetr(file.tensors) ? recognised(originalDetrConfig(file, source), published) : null;
     },
   },
 ];

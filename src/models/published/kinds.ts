@@ -10,10 +10,11 @@ import {
 import type { TorchReadOptions } from '../weights/torch/read.js';
 import { BACKBONES } from './backbones.js';
 import { DETECTORS } from './detectors.js';
+import { TEXT_ENCODERS } from './text_encoders.js';
 import type { Published, PublishedKind, Recognised } from './types.js';
 
 /** Every kind of weights that is known, in the order of asking. A new kind is a row here. */
-export const PUBLISHED_KINDS: readonly PublishedKind[] = [...DETECTORS, BACKBONES];
+export const PUBLISHED_KINDS: readonly PublishedKind[] = [...DETECTORS, TEXT_ENCODERS, BACKBONES];
 
 /**
  * Reads weights and the `config.json` beside them.

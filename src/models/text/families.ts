@@ -45,6 +45,11 @@ export function buildTextEncoder(name: string, config: object): TransformerTextE
   return family.build(settings);
 }
 
+/** Every family, by the `model_type` of its `config.json`. */
+export function textFamilies(): string[] {
+  return Object.keys(TEXT_ENCODERS);
+}
+
 /** Checks that a text encoder can be made of these settings. @throws UserError that begins with `source` */
 export function checkTextEncoder(
   name: string,

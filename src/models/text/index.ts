@@ -5,7 +5,13 @@ export { BERT_DEFAULTS, type BertConfig } from './bert_config.js';
 export { type BpeTrainerOptions, trainBpe } from './bpe_trainer.js';
 export type { TextEncoderConfig } from './encoder_config.js';
 export type { Encoding } from './encoding.js';
-export { buildTextEncoder, checkTextEncoder, textEncoderSettings, textEncoderSizes } from './families.js';
+export {
+  buildTextEncoder,
+  checkTextEncoder,
+  textEncoderSettings,
+  textEncoderSizes,
+  textFamilies,
+} from './families.js';
 export { sentenceEmbeddings } from './pooling.js';
 export { encodePrompt, type PromptOptions, requirePrompt } from './prompt.js';
 export { installedText, installText, loadInstalledText, PUBLISHED_TEXTS } from './published.js';

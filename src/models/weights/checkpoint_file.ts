@@ -15,10 +15,13 @@ export interface CheckpointFile extends Omit<TorchCheckpoint, 'format'> {
   files: string[];
 }
 
+/** Weights of a folder in one file. */
+export const WEIGHTS_FILE = 'model.safetensors';
+
 /** Names of weights in a folder, in the order of looking: whole files, and lists of parts. */
 export const WEIGHT_FILES: readonly string[] = [
-  'model.safetensors',
-  'model.safetensors.index.json',
+  WEIGHTS_FILE,
+  `${WEIGHTS_FILE}.index.json`,
   'pytorch_model.bin',
   'pytorch_model.bin.index.json',
 ];

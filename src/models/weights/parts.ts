@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { join } from 'node:path';
 import type { FileToWrite } from '../../files.js';
+import { WEIGHTS_FILE } from './checkpoint_file.js';
 import { encodeSafetensors, type TensorToWrite, type WriteOptions } from './safetensors.js';
-
-/** Weights in one file, as Hugging Face names it. */
-export const WEIGHTS_FILE = 'model.safetensors';
 
 /** Bytes that a value takes in the file. */
 function bytesOf({ data }: TensorToWrite, dtype: WriteOptions['dtype']): number {
