@@ -41,9 +41,11 @@ def part(result, name):
 
 
 def differences(wanted, given):
+    """Relative to the largest value where that is above 1."""
     for name, value in wanted.items():
         same = given[name] == value  # also where both are infinite
-        yield torch.where(same, 0.0, (given[name] - value).abs() / value.abs().clamp(min=1))
+        largest = value[value.isfinite()].abs().max().clamp(min=1)
+        yield torch.where(same, 0.0, (given[name] - value).abs() / largest)
 
 
 def differences_of_sets(wanted, given):

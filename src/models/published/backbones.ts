@@ -36,8 +36,8 @@ export const BACKBONES: PublishedKind = {
     if (!names) return null;
     // What no shape tells: maps that are wanted, scales, places of pixels.
     const family = backboneConfig(name, config).model_type;
-    const told = given?.values.model_type === family ? given!.values : {};
-    const whole = backboneConfig(name, { ...config, ...told });
+    const { model_type: type, ...told } = given?.values ?? {};
+    const whole = backboneConfig(name, { ...config, ...(type === family ? told : {}) });
     const { model_type, ...settings } = whole;
     return {
       title: `backbone ${name}, names of ${names.origin}`,

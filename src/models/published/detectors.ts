@@ -62,19 +62,20 @@ function partsOf(config: ModelConfig): string[] {
 
 export const DETECTORS: readonly PublishedKind[] = [
   {
+    about: 'model folders of tfgeo',
+    recognise(published) {
+      const given = published.config;
+      if (!given || isHuggingFaceDetector(given.values)) return null;
+      if (!Object.hasOwn(TYPES, String(given.values.model_type))) return null;
+      return recognised(parseModelConfig(given.values, given.path), published);
+    },
+  },
+  {
     about: "Hugging Face's folders of Deformable DETR and Grounding DINO",
     recognise(published) {
       const { config, file } = published;
       if (!config || !isHuggingFaceDetector(config.values)) return null;
       return recognised(readHuggingFaceDetector(config.values, config.path, file.tensors), published);
-    },
-  },
-  {
-    about: 'model folders of tfgeo',
-    recognise(published) {
-      const given = published.config;
-      if (!given || !Object.hasOwn(TYPES, String(given.values.model_type))) return null;
-      return recognised(parseModelConfig(given.values, given.path), published);
     },
   },
   {
