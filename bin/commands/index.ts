@@ -62,7 +62,8 @@ export const COMMANDS: readonly CommandRow[] = [
   {
     name: 'models',
     usage: 'models [names..]',
-    about: 'List what can be built by name: parameters, operations for a picture, and the figure it is meant to reach',
+    about:
+      'List what can be built by name: parameters, operations for a picture, and the figure it is meant to reach',
     load: async () => (await import('./models.js')).models,
   },
   {
