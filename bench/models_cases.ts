@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { buildModel } from '../src/models/build.js';
 import { preset } from '../src/models/config.js';
-import { groundingDinoNames } from '../src/models/grounding_dino/index.js';
+import { groundingDinoNames, huggingFaceGroundingDinoConfig } from '../src/models/grounding_dino/index.js';
 import type { Module } from '../src/models/module.js';
 import type { NameMap } from '../src/models/weights/name_map.js';
 import type { StoredTensor } from '../src/models/weights/safetensors.js';
@@ -87,21 +87,7 @@ function groundingDinoTiny(): BuiltCase {
     },
     peer: {
       kind: 'grounding-dino',
-      config: {
-        model_type: 'grounding-dino',
-        architectures: ['GroundingDinoForObjectDetection'],
-        backbone: null,
-        use_timm_backbone: false,
-        backbone_config: {
-          model_type: 'swin',
-          embed_dim: 96,
-          depths: [2, 2, 6, 2],
-          num_heads: [3, 6, 12, 24],
-          window_size: 7,
-          out_features: ['stage2', 'stage3', 'stage4'],
-        },
-        text_config: { model_type: 'bert' },
-      },
+      config: huggingFaceGroundingDinoConfig(config),
       weights: weightsNamed(model, groundingDinoNames('swin-tiny'), 'Hugging Face'),
       inputs: () => ({ pixels: channelsFirst(pixels), ids, mask: tf.cast(mask, 'int32') }),
       tolerance: 2e-3,

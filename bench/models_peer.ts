@@ -5,11 +5,12 @@ import * as tf from '@tensorflow/tfjs';
 import { readSafetensors, writeSafetensors } from '../src/models/weights/safetensors.js';
 import { storeTensor } from '../src/models/weights/state_dict.js';
 import { packageRoot } from '../src/package.js';
+import { TRANSFORMERS } from '../tools/python_environment.js';
 import type { BuiltCase } from './models_cases.js';
 import { PythonPeer, torchPython } from './python_peer.js';
 
 /** What the peer needs beside PyTorch. */
-const PACKAGES = ['transformers==5.23.0', 'safetensors', 'scipy', 'pillow'];
+const PACKAGES = [TRANSFORMERS, 'safetensors', 'scipy', 'pillow'];
 
 /** Milliseconds on the clock, and of all threads together. */
 export interface Taken {

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Detector, load } from '../../src/detector.js';
 import type { ExportOptions } from '../../src/export/index.js';
 import { buildModel } from '../../src/models/build.js';
-import { preset } from '../../src/models/config.js';
+import { borrowedText, preset } from '../../src/models/config.js';
+import { installText, loadInstalledText, Tokenizer } from '../../src/models/text/index.js';
+import { startAlike } from '../stir.js';
 
 /** A detector and how it is exported. */
 export interface ExportCase {
@@ -15,6 +19,19 @@ export interface ExportCase {
 async function deformableDetr(kind: '' | '-refine' | '-two-stage'): Promise<Detector> {
   const config = preset(`deformable-detr-r50${kind}`);
   return new Detector({ answers: 'classes', model: buildModel(config, 5), config });
+}
+
+/** A detector of published size with random weights, which reads BERT's tokens. */
+async function readerOfBert(name: 'grounding-dino-tiny' | 'mdetr-g-minilm-tiny'): Promise<Detector> {
+  const config = preset(name);
+  const path = join(await installText('minilm'), 'tokenizer.json');
+  const tokenizerJson = await readFile(path, 'utf8');
+  const tokenizer = Tokenizer.fromJson(JSON.parse(tokenizerJson), path);
+  const model = buildModel(config, 5);
+  startAlike(model);
+  const borrowed = borrowedText(config);
+  if (borrowed !== null) await loadInstalledText(model.textEncoder, borrowed);
+  return new Detector({ answers: 'text', model, config, tokenizer, tokenizerJson });
 }
 
 /** Every kind of detector, every form of input, and every kind of batch. */
@@ -46,6 +63,16 @@ export function exportCases(): ExportCase[] {
       name: 'deformable-detr-two-stage',
       load: () => deformableDetr('-two-stage'),
       options: { ...unchecked, size: 256, batch: 1, input: 'encoded' },
+    },
+    {
+      name: 'mdetr-g-minilm-tiny',
+      load: () => readerOfBert('mdetr-g-minilm-tiny'),
+      options: { ...unchecked, batch: 1 },
+    },
+    {
+      name: 'grounding-dino-tiny',
+      load: () => readerOfBert('grounding-dino-tiny'),
+      options: { ...unchecked, size: 320, batch: 1, tokens: 16 },
     },
   ];
 }

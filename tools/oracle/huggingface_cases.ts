@@ -11,7 +11,7 @@ import { buildTextEncoder } from '../../src/models/text/index.js';
 import { type TensorToWrite, writeSafetensors } from '../../src/models/weights/safetensors.js';
 import { Random } from '../../src/random.js';
 import { saveModelFolder } from '../../src/train/checkpoint.js';
-import { stirred } from '../stir.js';
+import { startAlike, stirred } from '../stir.js';
 
 /** A model whose weights are saved under Hugging Face's names, with a question and our answer beside them. */
 export interface HuggingFaceCase {
@@ -35,7 +35,10 @@ export const HUGGING_FACE_CASES: readonly HuggingFaceCase[] = [
   { name: 'hf-swin-tiny', write: (folder) => writeBackbone(folder, 'swin-tiny') },
   { name: 'hf-swin-tiny-w12', write: (folder) => writeBackbone(folder, 'swin-tiny', { window_size: 12 }) },
   { name: 'hf-resnet-50', write: (folder) => writeBackbone(folder, 'resnet-50') },
-  { name: 'hf-roberta', write: writeRoberta },
+  { name: 'hf-roberta', write: (folder) => writeText(folder, 'roberta') },
+  { name: 'hf-bert', write: (folder) => writeText(folder, 'bert') },
+  { name: 'hf-grounding-dino', write: (folder) => writeGroundingDino(folder, 'grounding-dino-tiny') },
+  { name: 'hf-mm-grounding-dino', write: (folder) => writeGroundingDino(folder, 'mm-grounding-dino-tiny') },
 ];
 
 async function writeDetr(folder: string, config: DeformableDetrConfig): Promise<void> {
@@ -68,15 +71,15 @@ async function writeBackbone(folder: string, name: string, more: object = {}): P
   model.dispose();
 }
 
-async function writeRoberta(folder: string): Promise<void> {
+async function writeText(folder: string, family: 'roberta' | 'bert'): Promise<void> {
   const config = { hidden_size: 192, num_hidden_layers: 6, num_attention_heads: 6, intermediate_size: 512 };
-  const model = stirred(buildTextEncoder('roberta', config));
-  await saveForHuggingFace(folder, model, { model_type: 'roberta', ...config });
+  const model = stirred(buildTextEncoder(family, config));
+  await saveForHuggingFace(folder, model, { model_type: family, ...config });
   tf.tidy(() => {
     const random = new Random(8);
     const lengths = [17, 9];
     const rows = lengths.map((length) =>
-      Array.from({ length: 17 }, (_, i) => (i < length ? 3 + random.integer(50_000) : 1)),
+      Array.from({ length: 17 }, (_, i) => (i < length ? 3 + random.integer(30_000) : model.padId)),
     );
     const ids = tf.tensor2d(rows, [2, 17], 'int32');
     const mask = tf.tensor2d(
@@ -88,6 +91,42 @@ async function writeRoberta(folder: string): Promise<void> {
       'in/input_ids': integers(ids),
       'in/attention_mask': integers(mask),
       'out/last_hidden_state': floats(model.encode(ids, mask)),
+    });
+  });
+  model.dispose();
+}
+
+/** The tokens of "[CLS] a white boat. a pier. [SEP]", all that the model takes: there is no padding to leave out. */
+const PROMPT = [101, 1037, 2317, 4049, 1012, 1037, 11310, 1012, 102];
+
+/** A smaller one; what is made of its settings is the same. */
+async function writeGroundingDino(
+  folder: string,
+  name: 'grounding-dino-tiny' | 'mm-grounding-dino-tiny',
+): Promise<void> {
+  const base = preset(name);
+  const fewer = { encoderLayers: 2, decoderLayers: 2, queries: 60, textTokens: PROMPT.length };
+  const text = { hidden_size: 96, num_hidden_layers: 2, num_attention_heads: 4, intermediate_size: 128 };
+  const config = {
+    ...base,
+    text: { name: 'bert', config: { ...base.text.config, ...text } },
+    transformer: { ...base.transformer, ...fewer },
+  };
+  const model = stirred(buildModel(config, 5));
+  startAlike(model);
+  await saveForHuggingFace(folder, model, config);
+  tf.tidy(() => {
+    const { pixels, mask } = pictures([160, 224], [128, 150]);
+    const inputIds = tf.tensor2d([PROMPT, PROMPT], undefined, 'int32');
+    const input = { pixels, pixelMask: mask, inputIds, textMask: tf.ones<tf.Rank.R2>(inputIds.shape) };
+    const { pred_logits, pred_boxes } = model.forward(input);
+    writeExample(folder, {
+      'in/pixel_values': floats(channelsFirst(pixels)),
+      'in/pixel_mask': integers(mask),
+      'in/input_ids': integers(inputIds),
+      'in/attention_mask': integers(input.textMask),
+      'out/logits': floats(pred_logits),
+      'out/pred_boxes': floats(pred_boxes),
     });
   });
   model.dispose();

@@ -71,9 +71,10 @@ def examples(folder):
 
 
 def gaps(expected, actual):
-    """Differences, relative where values are above 1; infinite for NaN."""
-    gap = np.abs(expected - actual) / np.maximum(1, np.abs(expected))
-    return np.where(np.isnan(gap), np.inf, gap)
+    """Differences, relative where values are above 1; infinite for NaN, nothing for equal infinities."""
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(expected - actual) / np.maximum(1, np.abs(expected))
+    return np.where(expected == actual, 0, np.where(np.isnan(gap), np.inf, gap))
 
 
 def rows(outputs, item):

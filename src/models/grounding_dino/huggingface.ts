@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { backboneConfig } from '../backbones/index.js';
 import type { GroundingDinoConfig } from '../config.js';
 import { type HuggingFaceSettings, huggingFaceBackbone, huggingFaceSettings } from '../huggingface_config.js';
 import { IMAGENET } from '../preprocess.js';
+import { textEncoderFamily, textEncoderSettings } from '../text/index.js';
 import { BERT_DELIMITERS } from './presets.js';
 
 /** Keys whose other values are not supported, and the one that is. */
@@ -81,4 +83,45 @@ function textOf(
   const given = (config.text_config ?? {}) as Readonly<Record<string, unknown>>;
   const name = String(given.model_type ?? 'bert');
   return { name, config: { ...read.textEncoder(name, given), add_pooling_layer: false } };
+}
+
+/**
+ * `config.json` of a `GroundingDinoForObjectDetection` (with `scaled` logits `MMGroundingDinoForObjectDetection`) that is
+ * this model: the reverse of `readGroundingDinoConfig`.
+ */
+export function huggingFaceGroundingDinoConfig({
+  backbone,
+  text,
+  transformer,
+}: GroundingDinoConfig): Record<string, unknown> {
+  const mm = transformer.logits === 'scaled';
+  return {
+    architectures: [mm ? 'MMGroundingDinoForObjectDetection' : 'GroundingDinoForObjectDetection'],
+    model_type: mm ? 'mm-grounding-dino' : 'grounding-dino',
+    ...FIXED,
+    backbone: null,
+    backbone_config: backboneConfig(backbone.name, backbone.config),
+    use_pretrained_backbone: false,
+    use_timm_backbone: false,
+    text_config: {
+      model_type: textEncoderFamily(text.name),
+      ...textEncoderSettings(text.name, text.config),
+    },
+    d_model: transformer.dModel,
+    encoder_layers: transformer.encoderLayers,
+    encoder_attention_heads: transformer.encoderHeads,
+    encoder_n_points: transformer.encoderPoints,
+    encoder_ffn_dim: transformer.encoderFfn,
+    decoder_layers: transformer.decoderLayers,
+    decoder_attention_heads: transformer.decoderHeads,
+    decoder_n_points: transformer.decoderPoints,
+    decoder_ffn_dim: transformer.decoderFfn,
+    num_feature_levels: transformer.levels,
+    num_queries: transformer.queries,
+    max_text_len: transformer.textTokens,
+    positional_embedding_temperature: transformer.temperature,
+    fusion_droppath: transformer.fusionDropPath,
+    decoder_bbox_embed_share: transformer.sharedBoxHead,
+    ...(mm ? { decoder_cls_embed_share: transformer.sharedClassHead } : {}),
+  };
 }

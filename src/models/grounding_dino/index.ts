@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-export { isHuggingFaceGroundingDino, readGroundingDinoConfig } from './huggingface.js';
+export {
+  huggingFaceGroundingDinoConfig,
+  isHuggingFaceGroundingDino,
+  readGroundingDinoConfig,
+} from './huggingface.js';
 export { GroundingDino, type GroundingDinoOutput } from './model.js';
 export { groundingDinoNames } from './names.js';
 export { type GroundingDinoOptions, LOGIT_KINDS } from './options.js';

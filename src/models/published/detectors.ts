@@ -9,6 +9,7 @@ import {
   originalDetrConfig,
 } from '../deformable_detr/index.js';
 import { detectorNames, isHuggingFaceDetector, readHuggingFaceDetector } from '../detector_weights.js';
+import { huggingFaceGroundingDinoConfig } from '../grounding_dino/index.js';
 import { chooseNames, SAME_NAMES } from '../weights/name_map.js';
 import type { TorchValue } from '../weights/torch/write.js';
 import type { Published, PublishedKind, Recognised } from './types.js';
@@ -28,7 +29,7 @@ const TYPES: { readonly [T in TypeOf]: Elsewhere<T> } = {
   'mdetr-g': { title: 'MDETR-G' },
   mdetr: { title: 'MDETR' },
   'mdetr-g-upstream': { title: 'MDETR-G as published' },
-  'grounding-dino': { title: 'Grounding DINO' },
+  'grounding-dino': { title: 'Grounding DINO', huggingFaceConfig: huggingFaceGroundingDinoConfig },
   'deformable-detr': {
     title: 'Deformable DETR',
     huggingFaceConfig: huggingFaceDetrConfig,

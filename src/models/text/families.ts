@@ -71,6 +71,12 @@ export function textEncoderSizes(): string[] {
   return Object.values(TEXT_ENCODERS).flatMap(({ variants }) => Object.keys(variants));
 }
 
+/** The family that a name or size belongs to. @throws UserError for a name that is not known */
+export function textEncoderFamily(name: string): string {
+  const { family } = find(name);
+  return Object.keys(TEXT_ENCODERS).find((own) => TEXT_ENCODERS[own] === family)!;
+}
+
 function find(name: string): { family: TextEncoderFamily; variant: Partial<TextEncoderConfig> } {
   for (const [own, family] of Object.entries(TEXT_ENCODERS)) {
     if (name === own) return { family, variant: {} };

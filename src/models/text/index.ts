@@ -8,6 +8,7 @@ export type { Encoding } from './encoding.js';
 export {
   buildTextEncoder,
   checkTextEncoder,
+  textEncoderFamily,
   textEncoderSettings,
   textEncoderSizes,
   textFamilies,
