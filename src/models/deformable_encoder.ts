@@ -111,6 +111,12 @@ export class DeformableEncoderLayer extends Module {
   }
 }
 
+/** Image tokens `[batch, S, C]` and text tokens `[batch, tokens, C]`. */
+export interface EncoderState {
+  image: tf.Tensor3D;
+  text: tf.Tensor3D;
+}
+
 /**
  * A stack of encoder layers; parameters `layers.N.*`, `place_gain`.
  *
@@ -133,15 +139,16 @@ export class DeformableEncoder extends Module {
     });
   }
 
-  /** @returns memory `[batch, S, C]` and text `[batch, tokens, C]` after the last layer */
-  forward(image: LevelSequence, text: TextSequence): { image: tf.Tensor3D; text: tf.Tensor3D } {
+  /** @returns memory `[batch, S, C]` and text `[batch, tokens, C]` after the last layer, and after each */
+  forward(image: LevelSequence, text: TextSequence): EncoderState & { layers: EncoderState[] } {
     const reference = encoderReferencePoints(image);
     const placed = tf.add(image.tokens, tf.mul(image.position, this.placeGain)) as tf.Tensor3D;
-    let state = { image: placed, text: text.tokens };
-    for (const layer of this.layers) {
+    let state: EncoderState = { image: placed, text: text.tokens };
+    const layers = this.layers.map((layer) => {
       state = layer.forward({ ...image, tokens: state.image }, { ...text, tokens: state.text }, reference);
-    }
-    return state;
+      return state;
+    });
+    return { ...state, layers };
   }
 }
 

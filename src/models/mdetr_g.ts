@@ -12,6 +12,7 @@ import { TextResizer } from './layers/text_resizer.js';
 import { FineProjection, LevelProjection } from './level_projection.js';
 import { Module } from './module.js';
 import { type Proposals, TextQuerySelection } from './query_selection.js';
+import { numbered, Stages } from './stages.js';
 import type { TextEncoder, TextEncoderOptions } from './text/index.js';
 import type { AnswerRule, PromptRule, TextDetector } from './text_detector.js';
 import type { DetectorInput, DetectorOutput, LayerOutput, WordMask } from './types.js';
@@ -218,11 +219,15 @@ export class MdetrG extends Module implements TextDetector {
       training: options.training ?? false,
       ...(options.random ? { random: options.random } : {}),
     };
-    const maps = this.backbone.forward(input.pixels, mode).levels;
+    const stages = new Stages(options.intermediates);
+    const maps = this.backbone.forward(input.pixels, { ...mode, ...stages.taps('backbone') }).levels;
     const { fineLevels } = this.options;
     const image = this.inputProj.forward(maps.slice(fineLevels), input.pixelMask);
     const features = this.noised(
-      this.encodeText(input.inputIds, input.textMask, input.textFeatures, mode),
+      this.encodeText(input.inputIds, input.textMask, input.textFeatures, {
+        ...mode,
+        ...stages.taps('text_encoder'),
+      }),
       mode,
     );
     const text: TextSequence = {
@@ -250,9 +255,6 @@ export class MdetrG extends Module implements TextDetector {
       ) as tf.Tensor4D,
       words,
     );
-    const intermediates: Record<string, tf.Tensor> = options.intermediates
-      ? { memory: encoded.image, text: encoded.text, references: start.references, hidden }
-      : {};
     const labelLogits =
       options.labels && start.proposals
         ? this.labelLogits(start.proposals.hidden, options.labels, mode)
@@ -262,7 +264,20 @@ export class MdetrG extends Module implements TextDetector {
       labelLogits,
       proposals: start.proposals,
       spatialShapes: image.spatialShapes,
-      intermediates,
+      intermediates: stages.all(() => ({
+        ...numbered(
+          'encoder.image',
+          encoded.layers.map((layer) => layer.image),
+        ),
+        ...numbered(
+          'encoder.text',
+          encoded.layers.map((layer) => layer.text),
+        ),
+        memory: encoded.image,
+        text: encoded.text,
+        references: start.references,
+        hidden,
+      })),
     };
   }
 
@@ -286,7 +301,9 @@ export class MdetrG extends Module implements TextDetector {
     known: tf.Tensor3D | undefined,
     mode: TextEncoderOptions = {},
   ): tf.Tensor3D {
-    return known ?? this.textEncoder.encode(ids, mask, this.textIsFixed ? {} : mode);
+    const { taps } = mode;
+    const still = taps ? { taps } : {};
+    return known ?? this.textEncoder.encode(ids, mask, this.textIsFixed ? still : mode);
   }
 
   private noised(features: tf.Tensor3D, mode: DropPass): tf.Tensor3D {

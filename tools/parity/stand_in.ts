@@ -24,7 +24,7 @@ export class StandInBackbone extends Backbone {
     );
   }
 
-  forward(pixels: tf.Tensor4D): FeatureMaps {
+  protected maps(pixels: tf.Tensor4D): FeatureMaps {
     let x = pixels;
     const maps = this.convs.map((conv) => {
       x = tf.relu(conv.forward(x));

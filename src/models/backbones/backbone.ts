@@ -11,6 +11,8 @@ export interface FeatureMaps {
   strides: number[];
   /** Channels of each level. */
   channels: number[];
+  /** Values inside the network by name, if they were asked for. */
+  intermediates?: Readonly<Record<string, tf.Tensor>>;
 }
 
 export interface ForwardOptions {
@@ -20,6 +22,8 @@ export interface ForwardOptions {
   random?: RandomStream;
   /** Metres per pixel: of all pictures, or `[batch]`. What depends on it needs it; the others do not look at it. */
   gsd?: number | tf.Tensor1D;
+  /** Also return what `taps` would receive. */
+  intermediates?: boolean;
   /**
    * Receives values inside the network by name. They are not tidied away before the caller's own `tf.tidy` ends.
    * Names are listed with each backbone.
@@ -54,7 +58,14 @@ export abstract class Backbone extends Module {
   }
 
   /** @param pixels `[batch, H, W, channels]`, normalised; any size from one pixel up, where the backbone says nothing else */
-  abstract forward(pixels: tf.Tensor4D, options?: ForwardOptions): FeatureMaps;
+  forward(pixels: tf.Tensor4D, options: ForwardOptions = {}): FeatureMaps {
+    if (!options.intermediates) return this.maps(pixels, options);
+    const taps = options.taps ?? new Map<string, tf.Tensor>();
+    return { ...this.maps(pixels, { ...options, taps }), intermediates: Object.fromEntries(taps) };
+  }
+
+  /** What {@link forward} promises, intermediates apart. */
+  protected abstract maps(pixels: tf.Tensor4D, options: ForwardOptions): FeatureMaps;
 
   /** (h, w) of each level for pictures of this size. */
   levelShapes(height: number, width: number): [number, number][] {

@@ -95,7 +95,7 @@ export class CoatBackbone extends Backbone {
   }
 
   /** @param pixels `[batch, H, W, channels]`, at least as large as a cell of the last stage that is needed */
-  forward(pixels: tf.Tensor4D, options: ForwardOptions = {}): FeatureMaps {
+  protected maps(pixels: tf.Tensor4D, options: ForwardOptions): FeatureMaps {
     const wanted = wantedStages(this.config.out_features);
     // Parallel blocks need all stages.
     const last = this.parallel.length > 0 ? this.serial.length - 1 : wanted.at(-1)!;

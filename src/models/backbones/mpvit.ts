@@ -48,7 +48,7 @@ export class MpvitBackbone extends Backbone {
     this.stages = this.children('mhca_stages', stages);
   }
 
-  forward(pixels: tf.Tensor4D, options: ForwardOptions = {}): FeatureMaps {
+  protected maps(pixels: tf.Tensor4D, options: ForwardOptions): FeatureMaps {
     checkPixels('MPViT', pixels, this.config.num_channels);
     const training = options.training ?? false;
     const wanted = wantedStages(this.config.out_features);

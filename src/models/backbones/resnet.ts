@@ -91,7 +91,7 @@ export class ResNetBackbone extends Backbone {
     });
   }
 
-  forward(pixels: tf.Tensor4D, options: ForwardOptions = {}): FeatureMaps {
+  protected maps(pixels: tf.Tensor4D, options: ForwardOptions): FeatureMaps {
     const { num_channels, out_features } = this.config;
     checkPixels('ResNet', pixels, num_channels);
     let x = maxPoolPositive(this.stem.forward(pixels), 3, 2, 1);

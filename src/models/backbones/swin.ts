@@ -229,7 +229,7 @@ export class SwinBackbone extends Backbone {
     });
   }
 
-  forward(pixels: tf.Tensor4D, options: ForwardOptions = {}): FeatureMaps {
+  protected maps(pixels: tf.Tensor4D, options: ForwardOptions): FeatureMaps {
     const last = this.norms.findLastIndex((norm) => norm !== null);
     const stages = this.trunk.run(pixels, last + 1, true, options);
     const levels: tf.Tensor4D[] = [];

@@ -110,7 +110,7 @@ export class SwinV2Backbone extends Backbone {
   }
 
   /** @param pixels `[batch, H, W, channels]`, at least 4 x 4 pixels */
-  forward(pixels: tf.Tensor4D, options: ForwardOptions = {}): FeatureMaps {
+  protected maps(pixels: tf.Tensor4D, options: ForwardOptions): FeatureMaps {
     checkPixels('SwinV2', pixels, this.config.num_channels, PATCH);
     const wanted = wantedStages(this.config.out_features);
     const map = this.projection.forward(pixels);

@@ -78,7 +78,7 @@ export class VitBackbone extends Backbone {
   }
 
   /** @param pixels `[batch, H, W, channels]`, at least one patch; remainders are dropped */
-  forward(pixels: tf.Tensor4D, options: ForwardOptions = {}): FeatureMaps {
+  protected maps(pixels: tf.Tensor4D, options: ForwardOptions): FeatureMaps {
     const { num_channels, patch_size, embed_dim, class_token } = this.config;
     checkPixels('Vit', pixels, num_channels, patch_size);
     const map = this.projection.forward(pixels);

@@ -6,6 +6,7 @@ import type { LevelSequence } from '../deformable_encoder.js';
 import type { InitSpec } from '../init.js';
 import { Linear, MLP } from '../layers/basic.js';
 import { Module } from '../module.js';
+import { numbered, Stages } from '../stages.js';
 import type { DetectorOutput, LayerOutput } from '../types.js';
 import { Decoder } from './decoder.js';
 import { describeInput } from './describe_input.js';
@@ -117,12 +118,14 @@ export class DeformableDetr extends Module {
     return this.children('bbox_embed', heads);
   }
 
-  /** @param options.intermediates also return named inner values */
+  /** @param options.intermediates also return named inner values, those of the backbone as `backbone.*` */
   forward(
     { pixels, pixelMask }: PictureInput,
     options: { training?: boolean; intermediates?: boolean } = {},
   ): DeformableDetrOutput {
-    const { levels: maps } = this.backbone.forward(pixels, { training: options.training ?? false });
+    const stages = new Stages(options.intermediates);
+    const mode = { training: options.training ?? false, ...stages.taps('backbone') };
+    const { levels: maps } = this.backbone.forward(pixels, mode);
     const image = this.inputProj.forward(maps, pixelMask, this.levelEmbed);
     const encoded = this.encoder.forward(image);
     const memory: LevelSequence = { ...image, tokens: encoded.at(-1) ?? image.tokens };
@@ -131,15 +134,6 @@ export class DeformableDetr extends Module {
     const decoded = this.decoder.forward(content, position, references, memory, this.boxHeads);
     const logits = this.classify(decoded.hidden);
     const layers = logits.map((pred_logits, i) => ({ pred_logits, pred_boxes: decoded.boxes[i]! }));
-    const intermediates: Record<string, tf.Tensor> = {};
-    if (options.intermediates) {
-      Object.assign(intermediates, describeInput(maps, image), describeStart(start));
-      encoded.forEach((tokens, i) => {
-        intermediates[`encoder_layer.${i}`] = tokens;
-      });
-      intermediates.intermediate_hidden_states = tf.stack(decoded.hidden, 1);
-      intermediates.intermediate_reference_points = tf.stack(decoded.references, 1);
-    }
     return {
       ...layers.at(-1)!,
       aux_outputs: layers.slice(0, -1),
@@ -147,7 +141,13 @@ export class DeformableDetr extends Module {
         pred_logits: stage.logits,
         pred_boxes: tf.sigmoid(stage.boxLogits) as tf.Tensor3D,
       },
-      intermediates,
+      intermediates: stages.all(() => ({
+        ...describeInput(maps, image),
+        ...describeStart(start),
+        ...numbered('encoder_layer', encoded),
+        intermediate_hidden_states: tf.stack(decoded.hidden, 1),
+        intermediate_reference_points: tf.stack(decoded.references, 1),
+      })),
     };
   }
 

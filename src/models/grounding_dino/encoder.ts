@@ -2,7 +2,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { noGrad, type RandomStream } from '../../ops/index.js';
 import { EncoderLayer as DeformableLayer } from '../deformable_detr/index.js';
-import { encoderReferencePoints, type LevelSequence, type TextSequence } from '../deformable_encoder.js';
+import {
+  type EncoderState,
+  encoderReferencePoints,
+  type LevelSequence,
+  type TextSequence,
+} from '../deformable_encoder.js';
 import { MASKED, ProjectedAttention, type ProjectionNames } from '../layers/attention.js';
 import { LayerNorm } from '../layers/basic.js';
 import { FeedForward } from '../layers/feed_forward.js';
@@ -39,10 +44,9 @@ class TextLayer extends Module {
   }
 }
 
-/** Image and text tokens after a part of the encoder. */
-export interface EncoderState {
-  image: tf.Tensor3D;
-  text: tf.Tensor3D;
+/** The state after a layer, and within it after the fusion. */
+export interface EncodedLayer extends EncoderState {
+  fused: EncoderState;
 }
 
 /** Fusion, then text among itself, then the picture among itself. */
@@ -76,13 +80,13 @@ export class Encoder extends Module {
     this.layers = this.children('layers', layers);
   }
 
-  /** @param random draws what training drops @returns the state after each layer, and within it after the fusion */
+  /** @param random draws what training drops @returns what each layer makes */
   forward(
     image: LevelSequence,
     text: TextSequence,
     { attention, positions }: PhraseLayout,
     random: RandomStream | null,
-  ): (EncoderState & { fused: EncoderState })[] {
+  ): EncodedLayer[] {
     const reference = encoderReferencePoints(image);
     const bias = tf.mul(tf.sub(1, tf.expandDims(attention, 1)), MASKED);
     const places = tf.expandDims(tf.cast(positions, 'float32'), 2);

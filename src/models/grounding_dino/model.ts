@@ -7,11 +7,12 @@ import type { LevelSequence, TextSequence } from '../deformable_encoder.js';
 import { Linear, MLP } from '../layers/basic.js';
 import { inverseSigmoid } from '../layers/position.js';
 import { Module } from '../module.js';
-import type { TextEncoder } from '../text/index.js';
+import { Stages } from '../stages.js';
+import type { TextEncoder, TextEncoderOptions } from '../text/index.js';
 import type { ForwardMode, Prediction, TextDetector } from '../text_detector.js';
 import type { DetectorInput, DetectorOutput, LayerOutput } from '../types.js';
 import { Decoder, type DecoderOutput } from './decoder.js';
-import { Encoder } from './encoder.js';
+import { type EncodedLayer, Encoder } from './encoder.js';
 import type { GroundingDinoOptions } from './options.js';
 import { type PhraseLayout, phraseLayout } from './phrases.js';
 import { QuerySelection, type Selection } from './selection.js';
@@ -105,14 +106,15 @@ export class GroundingDino extends Module implements TextDetector {
   /**
    * @param input ids as Grounding DINO wants them: phrases between delimiters
    * @param mode.random draws what is dropped in training, where the settings say so
-   * @param mode.intermediates also return named inner values
+   * @param mode.intermediates also return named inner values, those of the parts as `backbone.*` and `text_encoder.*`
    */
   forward(input: DetectorInput, _wordMask: unknown = null, mode: ForwardMode = {}): GroundingDinoOutput {
     const { random = null, training = false } = mode;
     const drawn = { training, ...(random ? { random } : {}) };
-    const { levels: maps } = this.backbone.forward(input.pixels, drawn);
+    const stages = new Stages(mode.intermediates);
+    const { levels: maps } = this.backbone.forward(input.pixels, { ...drawn, ...stages.taps('backbone') });
     const image = this.inputProj.forward(maps, input.pixelMask, this.levelEmbed);
-    const text = this.read(input, drawn);
+    const text = this.read(input, { ...drawn, ...stages.taps('text_encoder') });
     const encoded = this.encoder.forward(image, text.sequence, text.layout, training ? random : null);
     const last = encoded.at(-1) ?? { image: image.tokens, text: text.sequence.tokens };
     const memory: LevelSequence = { ...image, tokens: last.image };
@@ -121,25 +123,19 @@ export class GroundingDino extends Module implements TextDetector {
     const content = this.firstContent(selection.references.shape[0], selection.references.shape[1]);
     const decoded = this.decoder.forward(content, selection.references, memory, words, this.boxHeads);
     const layers = decoded.hidden.map((hidden, i) => this.predictions(hidden, decoded.from[i]!, words, i));
-    const intermediates: Record<string, tf.Tensor> = {};
-    if (mode.intermediates) {
-      Object.assign(intermediates, describeInput(maps, image), describeText(text));
-      Object.assign(intermediates, describeDecoding(selection, decoded));
-      intermediates.decoder_input = content;
-      // What transformers compares with the targets in place of the proposals.
-      intermediates.encoder_logits = this.selection.tokenLogits.forward(content, text.sequence);
-      encoded.forEach(({ fused, ...state }, i) => {
-        intermediates[`encoder.${i}.fusion_vision`] = fused.image;
-        intermediates[`encoder.${i}.fusion_text`] = fused.text;
-        intermediates[`encoder.${i}.vision`] = state.image;
-        intermediates[`encoder.${i}.text`] = state.text;
-      });
-    }
     return {
       ...layers.at(-1)!,
       aux_outputs: layers.slice(0, -1),
       proposals: chosenProposals(selection),
-      intermediates,
+      intermediates: stages.all(() => ({
+        ...describeInput(maps, image),
+        ...describeText(text),
+        ...describeEncoding(encoded),
+        ...describeDecoding(selection, decoded),
+        decoder_input: content,
+        // What transformers compares with the targets in place of the proposals.
+        encoder_logits: this.selection.tokenLogits.forward(content, text.sequence),
+      })),
     };
   }
 
@@ -153,7 +149,7 @@ export class GroundingDino extends Module implements TextDetector {
     this.predictor.dispose();
   }
 
-  private read({ inputIds, textMask }: DetectorInput, mode: ForwardMode): ReadText {
+  private read({ inputIds, textMask }: DetectorInput, mode: TextEncoderOptions): ReadText {
     const layout = phraseLayout(inputIds, this.options.delimiters);
     const encoded = this.textEncoder.encode(inputIds, layout.attention, {
       ...mode,
@@ -196,6 +192,16 @@ function describeText({ layout, encoded, sequence }: ReadText): Record<string, t
     text_self_attention: layout.attention,
     text_positions: layout.positions,
   };
+}
+
+function describeEncoding(encoded: readonly EncodedLayer[]): Record<string, tf.Tensor> {
+  const values = encoded.map(({ fused, image, text }, i) => ({
+    [`encoder.${i}.fusion_vision`]: fused.image,
+    [`encoder.${i}.fusion_text`]: fused.text,
+    [`encoder.${i}.vision`]: image,
+    [`encoder.${i}.text`]: text,
+  }));
+  return Object.assign({}, ...values) as Record<string, tf.Tensor>;
 }
 
 function describeDecoding(selection: Selection, decoded: DecoderOutput): Record<string, tf.Tensor> {

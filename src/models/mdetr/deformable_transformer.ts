@@ -9,6 +9,7 @@ import { inverseSigmoid } from '../layers/position.js';
 import { TextResizer } from '../layers/text_resizer.js';
 import { levelSequence } from '../level_sequence.js';
 import { Module } from '../module.js';
+import { numbered } from '../stages.js';
 import { DecoderLayer } from './layers.js';
 import type { MdetrGUpstreamOptions } from './options.js';
 import {
@@ -126,9 +127,11 @@ export class UpstreamDeformableTransformer extends Module implements SoftTokenTr
     const points = byLevel(this.centres(first), first);
     let image = first;
     const seen: tf.Tensor[] = [];
+    const encoded: tf.Tensor[] = [];
     for (const layer of this.encoderLayers) {
       const next = layer.forward(image, points);
       seen.push(next.seen);
+      encoded.push(next.tokens);
       image = { ...image, tokens: next.tokens };
     }
     const resized = this.resizer.forward(input.text) as tf.Tensor3D;
@@ -139,6 +142,7 @@ export class UpstreamDeformableTransformer extends Module implements SoftTokenTr
       picture: this.options.pooled ? meanToken(image) : null,
       intermediates: {
         text_memory_resized: resized,
+        ...numbered('encoder', encoded),
         img_memory: image.tokens,
         encoder_reference_points: points,
         encoder_attn: seen[0] ?? tf.zeros([batch, 0, channels]),

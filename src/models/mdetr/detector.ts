@@ -4,6 +4,7 @@ import { type Compiled, compile } from '../../engine/index.js';
 import type { Backbone } from '../backbones/index.js';
 import { Conv2d, Linear, MLP } from '../layers/basic.js';
 import { Module } from '../module.js';
+import { Stages } from '../stages.js';
 import type { TransformerTextEncoder } from '../text/index.js';
 import type { AnswerRule, ForwardMode, Prediction, PromptRule, TextDetector } from '../text_detector.js';
 import type { DetectorInput, DetectorOutput, LayerOutput, WordMask } from '../types.js';
@@ -109,9 +110,14 @@ export abstract class SoftTokenDetector<O extends SoftTokenOptions> extends Modu
   forward(input: DetectorInput, _wordMask: WordMask | null = null, mode: ForwardMode = {}): SoftTokenOutput {
     const { training = false, random } = mode;
     const drawn = { training, ...(random ? { random } : {}) };
-    const maps = this.backbone.forward(input.pixels, drawn).levels.slice(-this.inputProj.length);
+    const stages = new Stages(mode.intermediates);
+    const { levels } = this.backbone.forward(input.pixels, { ...drawn, ...stages.taps('backbone') });
+    const maps = levels.slice(-this.inputProj.length);
     const projected = maps.map((map, i) => this.inputProj[i]!.forward(map));
-    const text = this.textEncoder.encode(input.inputIds, input.textMask, drawn);
+    const text = this.textEncoder.encode(input.inputIds, input.textMask, {
+      ...drawn,
+      ...stages.taps('text_encoder'),
+    });
     const output = this.transformer.forward({
       maps: projected,
       pixelMask: input.pixelMask,
@@ -130,9 +136,10 @@ export abstract class SoftTokenDetector<O extends SoftTokenOptions> extends Modu
         text: pooled.text.forward(this.poolText(text, input.textMask)) as tf.Tensor2D,
         image: pooled.image.forward(output.picture!) as tf.Tensor2D,
       },
-      intermediates: mode.intermediates
-        ? { ...output.intermediates, ...describe(projected, text, output.hidden) }
-        : {},
+      intermediates: stages.all(() => ({
+        ...output.intermediates,
+        ...describe(projected, text, output.hidden),
+      })),
     };
   }
 

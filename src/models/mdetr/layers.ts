@@ -49,9 +49,14 @@ export class Encoder extends Module {
     this.layers = this.children('layers', layers);
   }
 
-  /** @param tokens `[batch, N, C]` @param bias hides padding */
-  forward(tokens: tf.Tensor, position: tf.Tensor, bias: tf.Tensor | null): tf.Tensor3D {
-    return this.layers.reduce((x, layer) => layer.forward(x, position, bias), tokens) as tf.Tensor3D;
+  /** @param tokens `[batch, N, C]` @param bias hides padding @returns the same after every layer; none: the tokens */
+  forward(tokens: tf.Tensor, position: tf.Tensor, bias: tf.Tensor | null): tf.Tensor3D[] {
+    let x = tokens;
+    const states = this.layers.map((layer) => {
+      x = layer.forward(x, position, bias);
+      return x;
+    });
+    return (states.length > 0 ? states : [tokens]) as tf.Tensor3D[];
   }
 }
 

@@ -5,6 +5,7 @@ import { LayerNorm } from '../layers/basic.js';
 import { TextResizer } from '../layers/text_resizer.js';
 import { levelSequence } from '../level_sequence.js';
 import { Module } from '../module.js';
+import { numbered } from '../stages.js';
 import { DecoderLayer, type DecoderNames, Encoder, type Words } from './layers.js';
 import type { SoftTokenOptions } from './options.js';
 
@@ -140,12 +141,19 @@ export class JointTransformer extends FullTransformer {
     const position = tf.concat([image.position, tf.zerosLike(resized)], 1);
     const mask = tf.concat([image.mask ?? tf.ones([batch, length]), input.textMask], 1);
     const bias = keyPaddingBias(mask);
-    const memory = this.encoder.forward(tokens, position, bias);
+    const encoded = this.encoder.forward(tokens, position, bias);
+    const memory = encoded.at(-1)!;
     return {
       hidden: this.decode(input.queries, { tokens: memory, position, bias }, null),
       words: tf.slice(memory, [0, length, 0], [-1, -1, -1]),
       picture: this.pooledPicture(memory),
-      intermediates: { text_memory_resized: resized, img_memory: memory, pos_embed: position, mask },
+      intermediates: {
+        text_memory_resized: resized,
+        ...numbered('encoder', encoded),
+        img_memory: memory,
+        pos_embed: position,
+        mask,
+      },
     };
   }
 }
@@ -164,13 +172,14 @@ export class VanillaTransformer extends FullTransformer {
     const { tokens, position, mask } = this.imageTokens(input);
     const resized = this.resizer.forward(input.text) as tf.Tensor3D;
     const bias = mask ? keyPaddingBias(mask) : null;
-    const memory = this.encoder.forward(tokens, position, bias);
+    const encoded = this.encoder.forward(tokens, position, bias);
+    const memory = encoded.at(-1)!;
     const words = { tokens: resized, bias: keyPaddingBias(input.textMask) };
     return {
       hidden: this.decode(input.queries, { tokens: memory, position, bias }, words),
       words: resized,
       picture: this.pooledPicture(memory),
-      intermediates: { text_memory_resized: resized, img_memory: memory },
+      intermediates: { text_memory_resized: resized, ...numbered('encoder', encoded), img_memory: memory },
     };
   }
 }

@@ -10,6 +10,8 @@ export interface TextEncoderOptions {
   random?: RandomStream | null;
   /** int32 `[batch, tokens]`, rows of the position table; default: as the encoder counts. */
   positions?: tf.Tensor2D;
+  /** Receives `embeddings`, then `layer.0`, `layer.1`, ..., each `[batch, tokens, hidden]`. */
+  taps?: Map<string, tf.Tensor>;
 }
 
 /** What a text encoder makes of a batch. */

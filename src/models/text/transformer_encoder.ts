@@ -60,6 +60,9 @@ export abstract class TransformerTextEncoder extends Module implements TextEncod
     const bias = mask ? attentionBias(mask) : null;
     const states = [this.embeddings.forward(ids, options.positions ?? this.positions(ids), random)];
     for (const layer of this.layers) states.push(layer.forward(states.at(-1)!, bias, random));
+    states.forEach((state, i) => {
+      options.taps?.set(i === 0 ? 'embeddings' : `layer.${i - 1}`, state);
+    });
     return { hidden: states.at(-1)!, hiddenStates: states };
   }
 
