@@ -172,7 +172,7 @@ export class Detector implements ExportSource {
 
 /**
  * Loads a model folder. Call `ready` first.
- * @param folder default: the small model that comes with the package
+ * @param folder also a checkpoint, or one of `BUNDLED_MODELS`; default: the small model that comes with the package
  */
 export async function load(folder: string = BUNDLED_MODEL): Promise<Detector> {
   return new Detector(await loadModelFolder(folder));

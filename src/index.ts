@@ -40,7 +40,7 @@ export { EXIT_CODES, UserError } from './errors.js';
 export { type ExportOptions, type ExportReport, exportModel } from './export/index.js';
 export * from './geo/index.js';
 export { SWIN_VARIANTS } from './models/backbones/index.js';
-export { BUNDLED_MODEL } from './models/bundled.js';
+export { BUNDLED_MODEL, BUNDLED_MODELS } from './models/bundled.js';
 export {
   type CatalogueEntry,
   catalogue,

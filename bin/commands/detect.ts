@@ -33,7 +33,7 @@ export const detect: Command = {
     },
     model: {
       alias: 'm',
-      describe: 'Model folder; default: the small model of the package',
+      describe: 'Model folder; default: mdetr-g-tiny of the package; mdetr-g-minilm-tiny is there too',
       type: 'string',
       requiresArg: true,
     },

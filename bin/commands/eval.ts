@@ -16,7 +16,8 @@ import { numberFlag, textFlag } from './flag_values.js';
 export const evaluate: Command = {
   positionals: {
     model: {
-      describe: 'Model or checkpoint folder; default: the small model of the package',
+      describe:
+        'Model or checkpoint folder; default: mdetr-g-tiny of the package; mdetr-g-minilm-tiny is there too',
       type: 'string',
     },
   },

@@ -11,7 +11,7 @@ export const exportCommand: Command = {
   positionals: {
     model: {
       describe:
-        'Model or checkpoint folder, or Hugging Face folder of a Deformable DETR or Grounding DINO; default: the small model of the package',
+        'Model or checkpoint folder, or Hugging Face folder of a Deformable DETR or Grounding DINO; default: mdetr-g-tiny of the package; mdetr-g-minilm-tiny is there too',
       type: 'string',
     },
   },

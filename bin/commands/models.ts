@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { EXIT_CODES } from '../../src/errors.js';
 import { writeFileAtomic } from '../../src/files.js';
-import { BUNDLED_MODEL } from '../../src/models/bundled.js';
+import { BUNDLED_MODELS, modelPlace } from '../../src/models/bundled.js';
 import {
   CATALOGUE_TOKENS,
   type CatalogueEntry,
@@ -58,7 +58,10 @@ export const models: Command = {
       rows.push({ ...entry, size, ...measureSize(entry, size) });
       process.stdout.write(`  ${line(rows.at(-1)!, width)}\n`);
     }
-    if (names.length === 0) process.stdout.write(`in the package\n  ${await describeBundled()}\n`);
+    if (names.length === 0) {
+      const lines = await Promise.all(BUNDLED_MODELS.map(describeBundled));
+      process.stdout.write(`in the package, trained\n${lines.map((line) => `  ${line}\n`).join('')}`);
+    }
     if (json !== undefined) await writeFileAtomic(json, `${JSON.stringify(rows, null, 1)}\n`);
     return EXIT_CODES.ok;
   },
@@ -75,13 +78,14 @@ function line({ name, kind, size, parameters, flops, published }: Row, width: nu
   ].join('  ');
 }
 
-async function describeBundled(): Promise<string> {
-  const path = join(BUNDLED_MODEL, WEIGHTS_FILE);
-  if (!existsSync(path)) return `none: ${path} is missing`;
+async function describeBundled(name: string): Promise<string> {
+  const folder = modelPlace(name);
+  const path = join(folder, WEIGHTS_FILE);
+  if (!existsSync(path)) return `${name}: ${path} is missing`;
   const tensors = await readSafetensors(path);
   const parameters = [...tensors.values()].reduce(
     (sum, { shape }) => sum + shape.reduce((product, side) => product * side, 1),
     0,
   );
-  return `${BUNDLED_MODEL}: ${(parameters / 1e6).toFixed(1)} million parameters in ${tensors.size} tensors`;
+  return `${name}: ${(parameters / 1e6).toFixed(1)} million parameters in ${tensors.size} tensors, ${folder}`;
 }

@@ -12,7 +12,8 @@ import { numberFlag, textFlag } from './flag_values.js';
 export const profile: Command = {
   positionals: {
     model: {
-      describe: 'Model folder, or a preset (fresh weights); default: the small model of the package',
+      describe:
+        'Model folder, or a preset (fresh weights); default: mdetr-g-tiny of the package; mdetr-g-minilm-tiny is there too',
       type: 'string',
     },
   },

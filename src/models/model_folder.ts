@@ -4,6 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { EXIT_CODES, UserError } from '../errors.js';
 import { buildModel, type ModelOf } from './build.js';
+import { modelPlace } from './bundled.js';
 import {
   answersText,
   borrowedText,
@@ -54,15 +55,15 @@ const FILES = { config: 'config.json', tokenizer: 'tokenizer.json', weights: WEI
  * Hugging Face's folders of Deformable DETR and Grounding DINO are read too, and checkpoints (`.pth`) of the original
  * repositories, a text detector's with `tokenizer.json` beside it. Of a checkpoint of a training run the averaged weights
  * are taken.
- * @param folder or a checkpoint
+ * @param given folder, checkpoint, or name of a model of the package
  * @param adapt changes the configuration before the model is built, in ways that its weights can follow
  * @throws UserError (exit code `checkpoint`) naming the file, and the tensor where one is wrong; nothing stays half loaded
  */
 export async function loadModelFolder(
-  folder: string,
+  given: string,
   adapt: <C extends ModelConfig>(config: C) => C = (config) => config,
 ): Promise<LoadedModel> {
-  const { config: found, tensors, source, beside } = await readModel(folder);
+  const { config: found, tensors, source, beside } = await readModel(given);
   const config = adapt(found);
   const text = answersText(config) ? await readTokenizer(beside, config) : null;
   const model = buildModel(config);
@@ -84,15 +85,16 @@ async function lendText(model: ModelOf<TextDetectorConfig>, config: TextDetector
 }
 
 /** What a model folder's detector is asked with, without its weights where there is a `config.json`. @throws UserError as loading would */
-export async function modelAnswers(folder: string): Promise<LoadedModel['answers']> {
+export async function modelAnswers(given: string): Promise<LoadedModel['answers']> {
+  const folder = modelPlace(given);
   if (await isCheckpoint(folder)) {
     return answersText(readOriginalDetector(await readCheckpoint(folder), folder)) ? 'text' : 'classes';
   }
-  const given = await readConfigFile(folder);
+  const settings = await readConfigFile(folder);
   const path = join(folder, FILES.config);
-  const config = isHuggingFaceDetector(given)
-    ? readHuggingFaceDetector(given as Record<string, unknown>, path, new Map())
-    : parseModelConfig(given, path);
+  const config = isHuggingFaceDetector(settings)
+    ? readHuggingFaceDetector(settings as Record<string, unknown>, path, new Map())
+    : parseModelConfig(settings, path);
   return answersText(config) ? 'text' : 'classes';
 }
 
@@ -107,15 +109,16 @@ interface StoredModel {
   beside: string;
 }
 
-async function readModel(folder: string): Promise<StoredModel> {
+async function readModel(given: string): Promise<StoredModel> {
+  const folder = modelPlace(given);
   if (await isCheckpoint(folder)) {
     const file = await readCheckpoint(folder);
     const config = readOriginalDetector(file, folder);
     return { config, tensors: file.tensors, source: folder, beside: dirname(folder) };
   }
-  const given = await readConfigFile(folder);
+  const settings = await readConfigFile(folder);
   const path = join(folder, FILES.config);
-  if (isHuggingFaceDetector(given)) {
+  if (isHuggingFaceDetector(settings)) {
     const { config, tensors } = await readHuggingFace(folder);
     return {
       config: readHuggingFaceDetector(config, path, tensors),
@@ -124,7 +127,7 @@ async function readModel(folder: string): Promise<StoredModel> {
       beside: folder,
     };
   }
-  const config = parseModelConfig(given, path);
+  const config = parseModelConfig(settings, path);
   const source = weightsOf(folder);
   return { config, tensors: (await readCheckpoint(source)).tensors, source, beside: folder };
 }
