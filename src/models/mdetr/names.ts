@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { backboneNames } from '../backbones/index.js';
 import { TEXT_NAMES } from '../text/index.js';
-import { joinNames, type NameMap, nestNames } from '../weights/name_map.js';
+import { joinNames, type NameMap, nestNames, SAME_NAMES } from '../weights/name_map.js';
 import { BACKBONE } from './detector.js';
 
 const TEXT = 'transformer.text_encoder.';
 
-/** Where published files have the backbone: MDETR's, and MDETR-G's with Satlas's weights. */
-const BACKBONES = [BACKBONE, 'backbone.0.backbone.backbone.backbone.'];
+/** Where MDETR-G's files have Satlas's backbone, a Swin V2. */
+const SATLAS_BACKBONE = 'backbone.0.backbone.backbone.backbone.';
 
 /** Everything but the backbone has the original's names here too. */
 const original: Omit<NameMap, 'hallmark'> = {
@@ -26,9 +26,18 @@ export function mdetrNamesWith(backbone: NameMap, inFile = BACKBONE): NameMap {
 
 /**
  * How checkpoints of MDETR (https://github.com/ashkamath/mdetr) and MDETR-G (https://github.com/DarkSideii/mdetr_g) are
- * named.
+ * named; those that are written come first.
  * @param backbone a family or size
  */
 export function mdetrNames(backbone: string): readonly NameMap[] {
-  return backboneNames(backbone).flatMap((inner) => BACKBONES.map((inFile) => mdetrNamesWith(inner, inFile)));
+  const all = backboneNames(backbone);
+  const satlas = backbone.startsWith('swin-v2') ? all : [];
+  // The originals' ResNets are torchvision's; Hugging Face's names in their place are ours.
+  const ours = all.filter(({ origin }) => origin === 'Hugging Face');
+  const theirs = all.filter((map) => !ours.includes(map));
+  return [
+    ...satlas.map((map) => mdetrNamesWith(map, SATLAS_BACKBONE)),
+    ...theirs.map((map) => mdetrNamesWith(map)),
+    ...ours.map((map) => ({ ...mdetrNamesWith(map), origin: SAME_NAMES.origin })),
+  ];
 }
