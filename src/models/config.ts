@@ -208,6 +208,8 @@ export const PRESETS: Readonly<
     text: { name: 'minilm-l6', config: { add_pooling_layer: false }, weights: 'minilm' },
     // Without, words that training did not show are often taken for others.
     transformer: { ...TINY.transformer, textNoise: 0.5 },
+    // It is less sure of new words.
+    threshold: 0.2,
   },
   ...MDETR_PRESETS,
   ...MDETR_G_PRESETS,
