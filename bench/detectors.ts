@@ -9,6 +9,7 @@ import * as tf from '@tensorflow/tfjs';
 import { compile, ready } from '../src/engine/index.js';
 import { buildModel } from '../src/models/build.js';
 import { preset } from '../src/models/config.js';
+import type { DeformableDetr } from '../src/models/deformable_detr/index.js';
 import { disturbVectors } from '../src/profile_model.js';
 import { Random } from '../src/random.js';
 import { defaultConfig } from '../src/train/config.js';
@@ -36,8 +37,9 @@ const options = benchOptions();
 const load = quietLoad(options.anyway);
 await ready({ engine: 'tensorflow', intraThreads: options.threads });
 const config = preset(PRESET);
-const model = buildModel(config, 0);
-disturbVectors(model);
+const model = freshModel();
+// Training changes weights, and what is compiled with frozen weights would be compiled anew before each forward pass.
+const trained = freshModel();
 const random = new Random(1);
 const picture = Float32Array.from({ length: SIZE * SIZE * 3 }, () => random.normal());
 const boxes = Array.from({ length: BOXES }, () => [
@@ -79,6 +81,12 @@ for (let round = 0; round <= options.rounds; round++) {
 }
 peer?.close();
 report();
+
+function freshModel(): DeformableDetr {
+  const made = buildModel(config, 0);
+  disturbVectors(made);
+  return made;
+}
 
 function forward(x: tf.Tensor4D): tf.Tensor[] {
   const { pred_logits, pred_boxes } = model.forward({ pixels: x, pixelMask: null });
@@ -122,7 +130,7 @@ function steppers(compiled: boolean): () => Promise<void> {
     get: async () => ({ id: '0', image, caption: '', objects, form: '' }),
   };
   const task = new DetectionTask({
-    model,
+    model: trained,
     config,
     train: [{ dataset, weight: 1 }],
     evaluation: dataset,
