@@ -11,8 +11,9 @@ const SIZE = 800;
 const TOP = 12;
 
 const { threads, rounds, anyway } = benchOptions();
-const where = machine(quietLoad(anyway), threads, {});
+const load = quietLoad(anyway);
 await ready({ engine: 'tensorflow', intraThreads: threads });
+const where = machine(load, threads, {});
 const tables: string[] = [];
 const results: Record<string, unknown> = {};
 for (const [title, train] of [
