@@ -48,6 +48,8 @@ export const profile: Command = {
     const model = textFlag(flags, 'model') ?? BUNDLED_MODEL;
     const result = await profileModel(model, { ...options, train: flags.train === true });
     process.stdout.write(formatProfile(result, top));
+    const peak = process.resourceUsage().maxRSS / 1024 ** 2; // of kilobytes
+    process.stdout.write(`\nmemory at its peak, loading included: ${peak.toFixed(1)} GiB\n`);
     if (json !== undefined) await writeFileAtomic(json, `${JSON.stringify(result, null, 1)}\n`);
     return EXIT_CODES.ok;
   },

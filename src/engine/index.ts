@@ -13,6 +13,7 @@ export type {
   TfDtypeName,
 } from './binding.js';
 export { TF_DTYPE } from './binding.js';
+export { withLock } from './cache.js';
 export { type DoctorReport, doctor, formatDoctor } from './doctor.js';
 export { fileHandler, registerFileHandlers } from './file_io.js';
 export { BACKWARD, inScope } from './function/scopes.js';

