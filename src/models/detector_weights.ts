@@ -11,9 +11,11 @@ import {
 import {
   groundingDinoNames,
   isHuggingFaceGroundingDino,
+  isOriginalGroundingDino,
+  originalGroundingDinoConfig,
   readGroundingDinoConfig,
 } from './grounding_dino/index.js';
-import { mdetrNames } from './mdetr/index.js';
+import { isOriginalMdetr, mdetrNames, originalMdetrConfig } from './mdetr/index.js';
 import type { Module } from './module.js';
 import type { CheckpointFile } from './weights/checkpoint_file.js';
 import { chooseNames, type NameMap } from './weights/name_map.js';
@@ -65,6 +67,21 @@ const HUGGING_FACE: readonly {
   { is: isHuggingFaceGroundingDino, read: readGroundingDinoConfig },
 ];
 
+/** Detectors whose original checkpoints are read. */
+const ORIGINALS: readonly {
+  is(tensors: Tensors): boolean;
+  read(file: CheckpointFile, source: string): ModelConfig;
+}[] = [
+  { is: isOriginalDetr, read: originalDetrConfig },
+  { is: isOriginalMdetr, read: originalMdetrConfig },
+  { is: isOriginalGroundingDino, read: originalGroundingDinoConfig },
+];
+
+/** Whether tensors are of a detector that `readOriginalDetector` knows. */
+export function isOriginalDetector(tensors: Tensors): boolean {
+  return ORIGINALS.some(({ is }) => is(tensors));
+}
+
 /** Whether a parsed `config.json` is Hugging Face's, of a detector that is known. */
 export function isHuggingFaceDetector(config: unknown): boolean {
   return HUGGING_FACE.some(({ is }) => is(config));
@@ -88,7 +105,8 @@ export function readHuggingFaceDetector(
  * @throws UserError if it is of no detector that is known without a configuration, and for settings that are not supported
  */
 export function readOriginalDetector(file: CheckpointFile, source: string): ModelConfig {
-  if (isOriginalDetr(file.tensors)) return originalDetrConfig(file, source);
+  const kind = ORIGINALS.find(({ is }) => is(file.tensors));
+  if (kind) return kind.read(file, source);
   const names = [...file.tensors.keys()].slice(0, 3).join(', ');
   throw new UserError(
     `${source} holds no detector that is known without a config.json (its tensors: ${names}, ...); ` +

@@ -11,4 +11,5 @@ export {
   type SoftTokenOptions,
   TRANSFORMER_KINDS,
 } from './options.js';
+export { isOriginalMdetr, originalMdetrArguments, originalMdetrConfig } from './original.js';
 export { MDETR_G_PRESETS, MDETR_PRESETS, type MdetrGPresetName, type MdetrPresetName } from './presets.js';

@@ -4,10 +4,11 @@ import { TEXT_NAMES } from '../text/index.js';
 import { joinNames, type NameMap, nestNames, SAME_NAMES } from '../weights/name_map.js';
 import { BACKBONE } from './detector.js';
 
-const TEXT = 'transformer.text_encoder.';
+/** Where the text encoder stands. */
+export const TEXT = 'transformer.text_encoder.';
 
 /** Where MDETR-G's files have Satlas's backbone, a Swin V2. */
-const SATLAS_BACKBONE = 'backbone.0.backbone.backbone.backbone.';
+export const SATLAS_BACKBONE = 'backbone.0.backbone.backbone.backbone.';
 
 /** Everything but the backbone has the original's names here too. */
 const original: Omit<NameMap, 'hallmark'> = {

@@ -2,14 +2,16 @@
 import { buildModel } from '../build.js';
 import { answersText, type ModelConfig } from '../config.js';
 import { parseModelConfig } from '../config_check.js';
+import { huggingFaceDetrConfig, originalDetrArguments } from '../deformable_detr/index.js';
 import {
-  huggingFaceDetrConfig,
-  isOriginalDetr,
-  originalDetrArguments,
-  originalDetrConfig,
-} from '../deformable_detr/index.js';
-import { detectorNames, isHuggingFaceDetector, readHuggingFaceDetector } from '../detector_weights.js';
-import { huggingFaceGroundingDinoConfig } from '../grounding_dino/index.js';
+  detectorNames,
+  isHuggingFaceDetector,
+  isOriginalDetector,
+  readHuggingFaceDetector,
+  readOriginalDetector,
+} from '../detector_weights.js';
+import { huggingFaceGroundingDinoConfig, originalGroundingDinoArguments } from '../grounding_dino/index.js';
+import { originalMdetrArguments } from '../mdetr/index.js';
 import { chooseNames, SAME_NAMES } from '../weights/name_map.js';
 import type { TorchValue } from '../weights/torch/write.js';
 import type { Published, PublishedKind, Recognised } from './types.js';
@@ -27,9 +29,13 @@ interface Elsewhere<T extends TypeOf> {
 
 const TYPES: { readonly [T in TypeOf]: Elsewhere<T> } = {
   'mdetr-g': { title: 'MDETR-G' },
-  mdetr: { title: 'MDETR' },
-  'mdetr-g-upstream': { title: 'MDETR-G as published' },
-  'grounding-dino': { title: 'Grounding DINO', huggingFaceConfig: huggingFaceGroundingDinoConfig },
+  mdetr: { title: 'MDETR', originalArguments: originalMdetrArguments },
+  'mdetr-g-upstream': { title: 'MDETR-G as published', originalArguments: originalMdetrArguments },
+  'grounding-dino': {
+    title: 'Grounding DINO',
+    huggingFaceConfig: huggingFaceGroundingDinoConfig,
+    originalArguments: originalGroundingDinoArguments,
+  },
   'deformable-detr': {
     title: 'Deformable DETR',
     huggingFaceConfig: huggingFaceDetrConfig,
@@ -80,10 +86,12 @@ export const DETECTORS: readonly PublishedKind[] = [
     },
   },
   {
-    about: "checkpoints of Deformable DETR's original repository",
+    about: 'checkpoints of the original repositories of Deformable DETR, MDETR, MDETR-G and Grounding DINO',
     recognise(published) {
       const { file, source } = published;
-      return isOriginalDetr(file.tensors) ? recognised(originalDetrConfig(file, source), published) : null;
+      return isOriginalDetector(file.tensors)
+        ? recognised(readOriginalDetector(file, source), published)
+        : null;
     },
   },
 ];

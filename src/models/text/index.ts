@@ -13,6 +13,7 @@ export {
   textEncoderSizes,
   textFamilies,
 } from './families.js';
+export { inferTextEncoder } from './infer.js';
 export { sentenceEmbeddings } from './pooling.js';
 export { encodePrompt, type PromptOptions, requirePrompt } from './prompt.js';
 export { installedText, installText, loadInstalledText, PUBLISHED_TEXTS } from './published.js';

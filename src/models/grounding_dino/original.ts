@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { GroundingDinoConfig } from '../config.js';
+import { type OriginalFile, readOriginal } from '../original_config.js';
+import { IMAGENET } from '../preprocess.js';
+import type { TorchValue } from '../weights/torch/write.js';
+import { BERT_DELIMITERS } from './presets.js';
+
+/** A tensor that every checkpoint has. */
+const HALLMARK = 'transformer.encoder.fusion_layers.0.gamma_v';
+
+/** Whether these are the tensors of a model of Grounding DINO's original repository. */
+export function isOriginalGroundingDino(tensors: OriginalFile['tensors']): boolean {
+  return tensors.has(HALLMARK);
+}
+
+/**
+ * The configuration of a checkpoint of the original repository (https://github.com/IDEA-Research/GroundingDINO), such as
+ * `groundingdino_swint_ogc.pth`. Shapes tell nearly all of it; the rest is as published.
+ * @throws UserError for settings that are not supported
+ */
+export function originalGroundingDinoConfig(file: OriginalFile, source: string): GroundingDinoConfig {
+  const read = readOriginal(file, source);
+  const [queries = 0, dModel = 0] = read.shape('transformer.tgt_embed.weight');
+  const levels = read.count((i) => `input_proj.${i}.0.weight`);
+  const heads = read.number('nheads', 8);
+  const points = (layer: string) => {
+    const count = read.shape(`transformer.${layer}.attention_weights.weight`)[0]! / (heads * levels);
+    return Number.isInteger(count) ? count : read.fail(`${layer} does not have ${heads} heads`);
+  };
+  const text = read.textEncoder('bert.');
+  return {
+    model_type: 'grounding-dino',
+    preset: 'grounding-dino',
+    backbone: read.backbone(['backbone.0.'], 3),
+    text: { ...text, config: { ...text.config, add_pooling_layer: false } },
+    preprocess: { ...IMAGENET, multiple: 1 },
+    imageSize: 800,
+    threshold: 0.3,
+    transformer: {
+      dModel,
+      encoderLayers: read.count((i) => `transformer.encoder.layers.${i}.norm1.weight`),
+      encoderHeads: heads,
+      encoderPoints: points('encoder.layers.0.self_attn'),
+      encoderFfn: read.shape('transformer.encoder.layers.0.linear1.weight')[0]!,
+      decoderLayers: read.count((i) => `transformer.decoder.layers.${i}.norm1.weight`),
+      decoderHeads: heads,
+      decoderPoints: points('decoder.layers.0.cross_attn'),
+      decoderFfn: read.shape('transformer.decoder.layers.0.linear1.weight')[0]!,
+      levels,
+      queries,
+      textTokens: read.number('max_text_len', 256),
+      logits: 'dot',
+      sharedBoxHead: sharesBoxHead(file.tensors),
+      sharedClassHead: true,
+      temperature: 20,
+      fusionDropPath: 0.1,
+      delimiters: [...BERT_DELIMITERS],
+    },
+  };
+}
+
+/** Files hold a head for each layer; where it is one, they are equal. */
+function sharesBoxHead(tensors: OriginalFile['tensors']): boolean {
+  const heads = [0, 1].map((i) => tensors.get(`bbox_embed.${i}.layers.0.weight`)?.data);
+  const [first, second] = heads;
+  return !first || !second || first.every((value, i) => value === second[i]);
+}
+
+/** Arguments of the original program that make this model, by their names there. */
+export function originalGroundingDinoArguments({
+  transformer,
+}: GroundingDinoConfig): Record<string, TorchValue> {
+  return {
+    hidden_dim: transformer.dModel,
+    nheads: transformer.encoderHeads,
+    enc_layers: transformer.encoderLayers,
+    dec_layers: transformer.decoderLayers,
+    dim_feedforward: transformer.encoderFfn,
+    num_feature_levels: transformer.levels,
+    enc_n_points: transformer.encoderPoints,
+    dec_n_points: transformer.decoderPoints,
+    num_queries: transformer.queries,
+    max_text_len: transformer.textTokens,
+    dec_pred_bbox_embed_share: transformer.sharedBoxHead,
+  };
+}

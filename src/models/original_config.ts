@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+import { EXIT_CODES, UserError } from '../errors.js';
+import { type BackboneSettings, inferBackbone } from './backbones/index.js';
+import { inferTextEncoder, type TextEncoderConfig } from './text/index.js';
+import type { CheckpointFile } from './weights/checkpoint_file.js';
+import { shapeLookup } from './weights/name_map.js';
+
+/** A checkpoint of an original program: tensors and, where it keeps them, the program's arguments. */
+export type OriginalFile = Pick<CheckpointFile, 'tensors' | 'args'>;
+
+/** Reads the configuration of a detector out of a checkpoint of its original program; every fault is a UserError. */
+export interface OriginalReader {
+  fail(what: string): never;
+  has(name: string): boolean;
+  /** @throws UserError naming the tensor if it is missing */
+  shape(name: string): readonly number[];
+  /** Parts that are numbered from 0 on. @param name of a tensor of part `i` */
+  count(name: (i: number) => string): number;
+  /** An argument that is a whole number above 0. @param missing what it is where the file does not say */
+  number(argument: string, missing: number): number;
+  /** An argument that is one of some. The first is what it is where the file does not say. */
+  choice<T extends string>(argument: string, choices: readonly [T, ...T[]]): T;
+  /** The backbone behind the first of these prefixes that has one. @param levels maps that are wanted, the last ones */
+  backbone(prefixes: readonly string[], levels: number): BackboneSettings;
+  textEncoder(prefix: string): { name: string; config: Partial<TextEncoderConfig> };
+}
+
+/** @param fixed arguments whose other values are not supported, and the one that is */
+export function readOriginal(
+  { tensors, args }: OriginalFile,
+  source: string,
+  fixed: Readonly<Record<string, unknown>> = {},
+): OriginalReader {
+  const fail = (what: string): never => {
+    throw new UserError(`${source}: ${what}`, EXIT_CODES.checkpoint);
+  };
+  for (const [key, value] of Object.entries(fixed)) {
+    const given = args?.[key] ?? value;
+    if (given !== value)
+      fail(`it was trained with ${key} ${JSON.stringify(given)}, only ${JSON.stringify(value)} is supported`);
+  }
+  const shape = (name: string) =>
+    tensors.get(name)?.shape ?? fail(`tensor ${name} is missing; get or write the file again`);
+  return {
+    fail,
+    has: (name) => tensors.has(name),
+    shape,
+    count(name) {
+      let parts = 0;
+      while (tensors.has(name(parts))) parts++;
+      return parts;
+    },
+    number(argument, missing) {
+      const given = args?.[argument];
+      return Number.isSafeInteger(given) && (given as number) > 0 ? (given as number) : missing;
+    },
+    choice(argument, choices) {
+      const given = args?.[argument] ?? choices[0];
+      const known = choices.find((choice) => choice === given);
+      return known ?? fail(`${argument} is ${JSON.stringify(given)}, expected ${choices.join(' or ')}`);
+    },
+    backbone(prefixes, levels) {
+      for (const prefix of prefixes) {
+        const found = inferBackbone(shapesBehind(tensors, prefix));
+        if (!found) continue;
+        const out_features = ['stage1', 'stage2', 'stage3', 'stage4'].slice(-levels);
+        // The originals train the second stage of a ResNet and those behind it.
+        const frozen = found.name.startsWith('resnet') ? { frozen_stages: 2 } : {};
+        return { name: found.name, config: { ...found.config, out_features, ...frozen } };
+      }
+      return fail('its backbone is none that is known');
+    },
+    textEncoder(prefix) {
+      const lookup = shapeLookup(
+        (name) => tensors.get(prefix + name)?.shape ?? null,
+        (name) => prefix + name,
+      );
+      return inferTextEncoder(lookup, source);
+    },
+  };
+}
+
+function shapesBehind(tensors: OriginalFile['tensors'], prefix: string): Map<string, readonly number[]> {
+  const shapes = new Map<string, readonly number[]>();
+  for (const [name, { shape }] of tensors) {
+    if (name.startsWith(prefix)) shapes.set(name.slice(prefix.length), shape);
+  }
+  return shapes;
+}

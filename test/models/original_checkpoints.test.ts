@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { ready } from '../../src/engine/index.js';
+import type { TextDetectorConfig } from '../../src/models/config.js';
+import { loadModelFolder, modelAnswers } from '../../src/models/model_folder.js';
+import { convertCheckpoint, inspectCheckpoint } from '../../src/models/published/index.js';
+import { readCheckpoint } from '../../src/models/weights/checkpoint_file.js';
+import { writeSafetensors } from '../../src/models/weights/safetensors.js';
+import { saveStateDict } from '../../src/models/weights/state_dict.js';
+import { stirred } from '../../tools/stir.js';
+import { writeUntrained } from '../untrained_model.js';
+import { smallGroundingDinoConfig, smallMdetrConfig, smallUpstreamConfig } from './small_config.js';
+
+// Checkpoints of the original repositories alone, as they are published: tensors and the program's arguments tell all.
+
+let root = '';
+beforeAll(async () => {
+  await ready();
+  root = mkdtempSync(join(tmpdir(), 'originals-'));
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const at = (name: string) => join(root, name);
+
+/** With a text encoder whose heads have 64 channels, as published ones. */
+function published<C extends TextDetectorConfig>(config: C): C {
+  config.text.config = { ...config.text.config, hidden_size: 64, num_attention_heads: 1 };
+  return config;
+}
+
+function separateHeads() {
+  const config = smallGroundingDinoConfig();
+  return { ...config, transformer: { ...config.transformer, sharedBoxHead: false } };
+}
+
+function hardcoded() {
+  const config = smallUpstreamConfig('vanilla');
+  const modes = { classScale: 'off', alignScale: 'hardcoded', textAttention: false } as const;
+  return { ...config, transformer: { ...config.transformer, ...modes } };
+}
+
+const ROWS: readonly [name: string, title: string, config: TextDetectorConfig][] = [
+  ['mdetr', 'MDETR, resnet, roberta', smallMdetrConfig()],
+  ['mdetr_g', 'MDETR-G as published, resnet, roberta', smallUpstreamConfig('deformable')],
+  ['mdetr_g vanilla', 'MDETR-G as published, resnet, roberta', hardcoded()],
+  ['grounding_dino', 'Grounding DINO, swin, bert', smallGroundingDinoConfig()],
+  ['grounding_dino with separate heads', 'Grounding DINO, swin, bert', separateHeads()],
+];
+
+describe.each(ROWS)('a checkpoint of %s', (name, title, config) => {
+  const folder = () => at(`${name} published`);
+  const pth = () => join(folder(), 'checkpoint.pth');
+  beforeAll(async () => {
+    writeUntrained(at(name), published(config), 3, stirred);
+    mkdirSync(folder());
+    await convertCheckpoint(at(name), pth(), { names: 'original' });
+    copyFileSync(join(at(name), 'tokenizer.json'), join(folder(), 'tokenizer.json'));
+  });
+
+  it('is loaded with nothing but its tokenizer beside it', async () => {
+    expect(await modelAnswers(pth())).toBe('text');
+    const own = await loadModelFolder(at(name));
+    const { model, config: found } = await loadModelFolder(pth());
+    expect(found.transformer).toEqual(own.config.transformer);
+    expect(saveStateDict(model)).toEqual(saveStateDict(own.model));
+    model.dispose();
+    own.model.dispose();
+  });
+
+  it('is recognised, and becomes a folder of its own', async () => {
+    expect(await inspectCheckpoint(pth())).toMatchObject({
+      model: { title, origin: 'original' },
+      fits: true,
+    });
+    await convertCheckpoint(pth(), at(`${name} again`));
+    const [first, again] = [await readCheckpoint(at(name)), await readCheckpoint(at(`${name} again`))];
+    expect(new Map(again.tensors)).toEqual(new Map(first.tensors));
+  });
+});
+
+describe('checkpoints that are not supported', () => {
+  it('say what is', async () => {
+    const { tensors, args } = await readCheckpoint(join(at('mdetr published'), 'checkpoint.pth'));
+    const refuse = async (name: string, changed: typeof tensors, more: object, message: RegExp) => {
+      const metadata = { arguments: JSON.stringify({ ...args, ...more }) };
+      writeSafetensors(at(name), changed, { metadata });
+      await expect(loadModelFolder(at(name))).rejects.toThrow(message);
+      await expect(convertCheckpoint(at(name), at('never'))).rejects.toThrow(message);
+    };
+    await refuse('norm.safetensors', tensors, { pre_norm: true }, /trained with pre_norm true, only false/);
+    const other = new Map(
+      [...tensors].map(([key, tensor]) => [key.replace('.body.layer', '.body.block'), tensor]),
+    );
+    await refuse('net.safetensors', other as typeof tensors, {}, /its backbone is none that is known/);
+    const narrow = new Map([...tensors].filter(([key]) => !key.endsWith('token_type_embeddings.weight')));
+    await refuse(
+      'types.safetensors',
+      narrow as typeof tensors,
+      {},
+      /token_type_embeddings\.weight is missing/,
+    );
+  });
+
+  it('ask for the tokenizer', async () => {
+    copyFileSync(join(at('mdetr published'), 'checkpoint.pth'), at('alone.pth'));
+    await expect(loadModelFolder(at('alone.pth'))).rejects.toThrow(/tokenizer\.json is missing/);
+  });
+});
