@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EXIT_CODES, UserError } from '../errors.js';
-import { type BackboneSettings, inferBackbone } from './backbones/index.js';
+import { type BackboneSettings, backboneFamilies, inferBackbone } from './backbones/index.js';
 import { inferTextEncoder, type TextEncoderConfig } from './text/index.js';
 import type { CheckpointFile } from './weights/checkpoint_file.js';
 import { shapeLookup } from './weights/name_map.js';
+import type { TorchValue } from './weights/torch/write.js';
 
 /** A checkpoint of an original program: tensors and, where it keeps them, the program's arguments. */
 export type OriginalFile = Pick<CheckpointFile, 'tensors' | 'args'>;
@@ -20,8 +21,14 @@ export interface OriginalReader {
   number(argument: string, missing: number): number;
   /** An argument that is one of some. The first is what it is where the file does not say. */
   choice<T extends string>(argument: string, choices: readonly [T, ...T[]]): T;
-  /** The backbone behind the first of these prefixes that has one. @param levels maps that are wanted, the last ones */
-  backbone(prefixes: readonly string[], levels: number): BackboneSettings;
+  /** Layers of the transformer. */
+  layers(stack: 'encoder' | 'decoder'): number;
+  /** Samples per head and map of deformable attention. @param layer below the transformer */
+  points(layer: string, heads: number, levels: number): number;
+  /** Shapes of what stands behind a prefix. */
+  behind(prefix: string): ReadonlyMap<string, readonly number[]>;
+  /** The backbone in the first of these places that has one. @param levels maps that are wanted, the last ones */
+  backbone(places: readonly ReadonlyMap<string, readonly number[]>[], levels: number): BackboneSettings;
   textEncoder(prefix: string): { name: string; config: Partial<TextEncoderConfig> };
 }
 
@@ -41,15 +48,23 @@ export function readOriginal(
   }
   const shape = (name: string) =>
     tensors.get(name)?.shape ?? fail(`tensor ${name} is missing; get or write the file again`);
+  const count = (name: (i: number) => string) => {
+    let parts = 0;
+    while (tensors.has(name(parts))) parts++;
+    return parts;
+  };
   return {
     fail,
     has: (name) => tensors.has(name),
     shape,
-    count(name) {
-      let parts = 0;
-      while (tensors.has(name(parts))) parts++;
-      return parts;
+    count,
+    layers: (stack) => count((i) => `transformer.${stack}.layers.${i}.norm1.weight`),
+    points(layer, heads, levels) {
+      const points = shape(`transformer.${layer}.attention_weights.weight`)[0]! / (heads * levels);
+      if (Number.isInteger(points)) return points;
+      return fail(`${layer} does not have ${heads} heads; its arguments do not fit its tensors`);
     },
+    behind: (prefix) => shapesBehind(tensors, prefix),
     number(argument, missing) {
       const given = args?.[argument];
       return Number.isSafeInteger(given) && (given as number) > 0 ? (given as number) : missing;
@@ -59,16 +74,16 @@ export function readOriginal(
       const known = choices.find((choice) => choice === given);
       return known ?? fail(`${argument} is ${JSON.stringify(given)}, expected ${choices.join(' or ')}`);
     },
-    backbone(prefixes, levels) {
-      for (const prefix of prefixes) {
-        const found = inferBackbone(shapesBehind(tensors, prefix));
+    backbone(places, levels) {
+      for (const shapes of places) {
+        const found = inferBackbone(shapes);
         if (!found) continue;
         const out_features = ['stage1', 'stage2', 'stage3', 'stage4'].slice(-levels);
         // The originals train the second stage of a ResNet and those behind it.
         const frozen = found.name.startsWith('resnet') ? { frozen_stages: 2 } : {};
         return { name: found.name, config: { ...found.config, out_features, ...frozen } };
       }
-      return fail('its backbone is none that is known');
+      return fail(`its backbone is none that is known: ${backboneFamilies().join(', ')}`);
     },
     textEncoder(prefix) {
       const lookup = shapeLookup(
@@ -86,4 +101,32 @@ function shapesBehind(tensors: OriginalFile['tensors'], prefix: string): Map<str
     if (name.startsWith(prefix)) shapes.set(name.slice(prefix.length), shape);
   }
   return shapes;
+}
+
+/** Sizes of a transformer with deformable attention. */
+interface DeformableSizes {
+  dModel: number;
+  encoderLayers: number;
+  encoderHeads: number;
+  encoderPoints: number;
+  encoderFfn: number;
+  decoderLayers: number;
+  decoderPoints: number;
+  levels: number;
+  queries: number;
+}
+
+/** Arguments that the programs of Deformable DETR and of what is built on it have for them. */
+export function deformableArguments(sizes: DeformableSizes): Record<string, TorchValue> {
+  return {
+    hidden_dim: sizes.dModel,
+    nheads: sizes.encoderHeads,
+    enc_layers: sizes.encoderLayers,
+    dec_layers: sizes.decoderLayers,
+    dim_feedforward: sizes.encoderFfn,
+    num_feature_levels: sizes.levels,
+    enc_n_points: sizes.encoderPoints,
+    dec_n_points: sizes.decoderPoints,
+    num_queries: sizes.queries,
+  };
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { GroundingDinoConfig } from '../config.js';
-import { type OriginalFile, readOriginal } from '../original_config.js';
+import { deformableArguments, type OriginalFile, readOriginal } from '../original_config.js';
 import { IMAGENET } from '../preprocess.js';
 import type { TorchValue } from '../weights/torch/write.js';
 import { BERT_DELIMITERS } from './presets.js';
@@ -23,28 +23,24 @@ export function originalGroundingDinoConfig(file: OriginalFile, source: string):
   const [queries = 0, dModel = 0] = read.shape('transformer.tgt_embed.weight');
   const levels = read.count((i) => `input_proj.${i}.0.weight`);
   const heads = read.number('nheads', 8);
-  const points = (layer: string) => {
-    const count = read.shape(`transformer.${layer}.attention_weights.weight`)[0]! / (heads * levels);
-    return Number.isInteger(count) ? count : read.fail(`${layer} does not have ${heads} heads`);
-  };
   const text = read.textEncoder('bert.');
   return {
     model_type: 'grounding-dino',
     preset: 'grounding-dino',
-    backbone: read.backbone(['backbone.0.'], 3),
+    backbone: read.backbone([read.behind('backbone.0.')], 3),
     text: { ...text, config: { ...text.config, add_pooling_layer: false } },
     preprocess: { ...IMAGENET, multiple: 1 },
     imageSize: 800,
     threshold: 0.3,
     transformer: {
       dModel,
-      encoderLayers: read.count((i) => `transformer.encoder.layers.${i}.norm1.weight`),
+      encoderLayers: read.layers('encoder'),
       encoderHeads: heads,
-      encoderPoints: points('encoder.layers.0.self_attn'),
+      encoderPoints: read.points('encoder.layers.0.self_attn', heads, levels),
       encoderFfn: read.shape('transformer.encoder.layers.0.linear1.weight')[0]!,
-      decoderLayers: read.count((i) => `transformer.decoder.layers.${i}.norm1.weight`),
+      decoderLayers: read.layers('decoder'),
       decoderHeads: heads,
-      decoderPoints: points('decoder.layers.0.cross_attn'),
+      decoderPoints: read.points('decoder.layers.0.cross_attn', heads, levels),
       decoderFfn: read.shape('transformer.decoder.layers.0.linear1.weight')[0]!,
       levels,
       queries,
@@ -71,15 +67,7 @@ export function originalGroundingDinoArguments({
   transformer,
 }: GroundingDinoConfig): Record<string, TorchValue> {
   return {
-    hidden_dim: transformer.dModel,
-    nheads: transformer.encoderHeads,
-    enc_layers: transformer.encoderLayers,
-    dec_layers: transformer.decoderLayers,
-    dim_feedforward: transformer.encoderFfn,
-    num_feature_levels: transformer.levels,
-    enc_n_points: transformer.encoderPoints,
-    dec_n_points: transformer.decoderPoints,
-    num_queries: transformer.queries,
+    ...deformableArguments(transformer),
     max_text_len: transformer.textTokens,
     dec_pred_bbox_embed_share: transformer.sharedBoxHead,
   };

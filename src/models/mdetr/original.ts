@@ -31,7 +31,7 @@ export function originalMdetrConfig(file: OriginalFile, source: string): MdetrCo
   const deformable = read.has('transformer.level_embed');
   const levels = deformable ? read.shape('transformer.level_embed')[0]! : 1;
   const common = {
-    backbone: read.backbone([BACKBONE, SATLAS_BACKBONE], levels),
+    backbone: read.backbone([read.behind(BACKBONE), read.behind(SATLAS_BACKBONE)], levels),
     text: read.textEncoder(TEXT),
     preprocess: { ...IMAGENET, multiple: 32 },
     threshold: 0.5,
@@ -39,7 +39,6 @@ export function originalMdetrConfig(file: OriginalFile, source: string): MdetrCo
   const transformer = sharedOptions(read);
   if (!read.has(SCALE))
     return { ...common, model_type: 'mdetr', preset: 'mdetr', imageSize: 800, transformer };
-  const offsets = 'transformer.encoder.layers.0.self_attn.mod.attention_weights.weight';
   return {
     ...common,
     model_type: 'mdetr-g-upstream',
@@ -50,7 +49,7 @@ export function originalMdetrConfig(file: OriginalFile, source: string): MdetrCo
       kind: deformable ? 'deformable' : 'vanilla',
       levels,
       points: deformable
-        ? read.shape(offsets)[0]! / (transformer.heads * levels)
+        ? read.points('encoder.layers.0.self_attn.mod', transformer.heads, levels)
         : read.number('deform_num_points', 4),
       textAttention: read.has('transformer.decoder.layers.0.cross_attn_txt.out_proj.weight'),
       classScale: read.choice('cls_scale_mode', ['learnable', 'off']),
@@ -66,8 +65,8 @@ function sharedOptions(read: OriginalReader): MdetrConfig['transformer'] {
   return {
     dModel,
     heads: read.number('nheads', 8),
-    encoderLayers: read.count((i) => `transformer.encoder.layers.${i}.norm1.weight`),
-    decoderLayers: read.count((i) => `transformer.decoder.layers.${i}.norm1.weight`),
+    encoderLayers: read.layers('encoder'),
+    decoderLayers: read.layers('decoder'),
     ffn: read.shape('transformer.encoder.layers.0.linear1.weight')[0]!,
     queries,
     slots: read.shape('class_embed.weight')[0]!,
