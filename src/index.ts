@@ -79,3 +79,21 @@ export {
   type ServeOptions,
   serve,
 } from './serving/index.js';
+export {
+  type CocoAnnotation,
+  type CocoEvaluation,
+  type CocoParams,
+  type CocoResult,
+  type CocoTruth,
+  cocoEvaluate,
+  type EntityPhrase,
+  type GroundedPhrase,
+  type PhraseRecall,
+  type PrecisionAt,
+  parseEntityBoxes,
+  parseEntitySentences,
+  phraseRecall,
+  type RankedBox,
+  type ReferringSample,
+  referringPrecision,
+} from './train/evaluators/index.js';

@@ -5,7 +5,7 @@ import { BUNDLED_MODEL } from '../../src/models/bundled.js';
 import { modelAnswers } from '../../src/models/model_folder.js';
 import { detectionFigures } from '../../src/train/detection/evaluate.js';
 import { evaluateDetector } from '../../src/train/detection/evaluate_model.js';
-import { groundedTable } from '../../src/train/evaluators/phrases.js';
+import { groundedTable } from '../../src/train/evaluators/index.js';
 import { evaluateModel } from '../../src/train/grounding/evaluate_model.js';
 import type { EvaluationRequest } from '../../src/train/task_data.js';
 import { type Command, ENGINE_OPTIONS } from './command.js';

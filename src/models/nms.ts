@@ -20,6 +20,18 @@ export function iouXyxy(a: BoxXyxy, b: BoxXyxy): number {
   return union > 0 ? shared / union : 0;
 }
 
+/** Generalised IoU, in [-1, 1] (Rezatofighi et al. 2019); 0 for two boxes at one point. */
+export function giouXyxy(a: BoxXyxy, b: BoxXyxy): number {
+  const union = areaXyxy(a) + areaXyxy(b) - intersectionXyxy(a, b);
+  const hull = areaXyxy([
+    Math.min(a[0], b[0]),
+    Math.min(a[1], b[1]),
+    Math.max(a[2], b[2]),
+    Math.max(a[3], b[3]),
+  ]);
+  return hull > 0 ? iouXyxy(a, b) - (hull - union) / hull : 0;
+}
+
 /** Intersection over the smaller of both: 1 when one lies within the other. */
 export function iosXyxy(a: BoxXyxy, b: BoxXyxy): number {
   const smaller = Math.min(areaXyxy(a), areaXyxy(b));

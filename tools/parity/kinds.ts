@@ -6,6 +6,7 @@ import { runDeformableCriterion, runSine } from './deformable_criterion.js';
 import { runDetector } from './deformable_detr.js';
 import { runDeformableTransformer } from './deformable_transformer.js';
 import { hasBackbone, runWholeDetector } from './detectors.js';
+import { runAnswers, runClassAgnostic, runFlickr, runReferring } from './evaluators.js';
 import { runGroundingDino } from './grounding_dino.js';
 import { runAssignment, runBoxes, runFocal, runMatcher, runSetLosses } from './hungarian.js';
 import { runContrastive, runCriterion, runPositiveMap } from './mdetr.js';
@@ -69,6 +70,12 @@ export const KINDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
   detectors: { model: { run: runWholeDetector, compiles: true } },
   'grounding-dino': { detector: { run: runGroundingDino, compiles: true } },
   'coco-eval': { coco: { run: runCoco } },
+  eval: {
+    referring: { run: runReferring },
+    flickr: { run: runFlickr },
+    agnostic: { run: runClassAgnostic },
+    answers: { run: runAnswers, compiles: true },
+  },
   optim: { optim: { run: runOptim } },
   mdetr: {
     criterion: { run: runCriterion, compiles: true },
@@ -102,6 +109,10 @@ const SIGNS: readonly [kind: string, fits: (entry: ParityCase, tensors: string[]
   ],
   ['criterion', (_, tensors) => tensors.some((name) => name.startsWith('out/loss.'))],
   ['contrastive', (_, tensors) => tensors.includes('in/pooled_text') && tensors.includes('in/pooled_image')],
+  ['referring', ({ files }) => files.some((file) => file.startsWith('refexp'))],
+  ['flickr', ({ files }) => files.some((file) => file.startsWith('flickr'))],
+  ['agnostic', ({ files }) => files.some((file) => file.startsWith('coco_class_agnostic'))],
+  ['answers', (_, tensors) => tensors.includes('in/pred_isfinal')],
   ['sine', ({ config }) => 'num_pos_feats' in config],
   [
     'model',

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+export { boxesInPixels, rankQueries, softTokenScores } from './answers.js';
 export { type PooledPair, SoftTokenDetector, type SoftTokenOutput } from './detector.js';
 export { Mdetr } from './mdetr.js';
 export { MdetrGUpstream } from './mdetr_g_upstream.js';

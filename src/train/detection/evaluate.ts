@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { BoxXyxy, Detection } from '../../models/types.js';
 import type { Sample } from '../data/types.js';
-import { type CocoEvaluation, cocoEvaluate } from '../evaluators/coco.js';
+import { type CocoEvaluation, cocoEvaluate } from '../evaluators/index.js';
 import type { Figures } from '../task.js';
 
 const asCorner = ([x0, y0, x1, y1]: BoxXyxy) => [x0, y0, x1 - x0, y1 - y0];

@@ -3,7 +3,7 @@ import { UserError } from '../../errors.js';
 import { loadModelFolder } from '../../models/model_folder.js';
 import { defaultConfig } from '../config/schema.js';
 import { openDataset } from '../data/index.js';
-import type { CocoEvaluation } from '../evaluators/coco.js';
+import type { CocoEvaluation } from '../evaluators/index.js';
 import type { EvaluationRequest } from '../task_data.js';
 import { buildDetectionLosses } from './losses.js';
 import { DetectionTask } from './task.js';

@@ -11,7 +11,7 @@ import type { Random } from '../../random.js';
 import { drawOverlay } from '../../viz/overlay.js';
 import type { RunConfig } from '../config/schema.js';
 import type { Dataset, Sample } from '../data/types.js';
-import type { CocoEvaluation } from '../evaluators/coco.js';
+import type { CocoEvaluation } from '../evaluators/index.js';
 import type { ParameterGroup } from '../optimizer.js';
 import type { Figures, TaskLoss, TrainTask } from '../task.js';
 import { TaskData, type WeightedDataset } from '../task_data.js';

@@ -3,7 +3,7 @@ import { UserError } from '../../errors.js';
 import { type LoadedTextDetector, loadModelFolder } from '../../models/model_folder.js';
 import { defaultConfig } from '../config/schema.js';
 import { openDataset, seenWordsOf } from '../data/index.js';
-import type { GroundedFigures } from '../evaluators/phrases.js';
+import type { GroundedFigures } from '../evaluators/index.js';
 import type { EvaluationRequest } from '../task_data.js';
 import { buildLosses } from './losses.js';
 import { type GroundingEvaluation, GroundingTask } from './task.js';

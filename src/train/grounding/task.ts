@@ -14,7 +14,7 @@ import { RandomStream, seedTensor } from '../../ops/index.js';
 import type { Random } from '../../random.js';
 import { drawOverlay } from '../../viz/overlay.js';
 import type { Dataset, Sample } from '../data/types.js';
-import { evaluateGrounded, type GroundedFigures, type GroundedSample } from '../evaluators/phrases.js';
+import { evaluateGrounded, type GroundedFigures, type GroundedSample } from '../evaluators/index.js';
 import type { Figures, TaskLoss, TrainTask } from '../task.js';
 import { TaskData, type WeightedDataset } from '../task_data.js';
 import { buildTargets, disposeTargets, type GroundingTargets } from './batch.js';
