@@ -38,6 +38,8 @@ export interface DetectOptions {
   batch?: number;
   /** Reference system of a picture that has a position but names none, e.g. `EPSG:32617`. */
   crs?: string;
+  /** Metres per pixel of the picture, for models that count metres. Default: what its georeference says. */
+  metresPerPixel?: number;
   /** Bands shown as red, green and blue, counted from 0. */
   bands?: readonly number[];
   /** Called after every batch of tiles. */
@@ -100,11 +102,13 @@ export class Detector implements ExportSource {
     const input = await toRaster(image, options);
     const raster = input.raster;
     const scale = options.scale ?? 1;
+    const metres = options.metresPerPixel ?? raster.metresPerPixel;
+    const seen = metres === null ? null : metres / scale;
     const detections: Detection[] = [];
     for await (const detection of detectTiled(
       raster,
       this.plan(raster, scale, options),
-      (images) => this.detectImages(images, prompt, options.threshold ?? this.threshold),
+      (images) => this.detectImages(images, prompt, options.threshold ?? this.threshold, seen),
       {
         scale,
         batch: options.batch ?? 4,
@@ -145,11 +149,20 @@ export class Detector implements ExportSource {
     return planTiles(raster.width, raster.height, { tile: inPicture, overlap });
   }
 
-  /** Pictures of any sizes with one question, each looked at in one piece. */
-  detectImages(images: readonly RgbImage[], prompt: Question, threshold: number): Promise<Detection[][]> {
+  /**
+   * Pictures of any sizes with one question, each looked at in one piece.
+   * @param metres per pixel, for models that count metres; null = the model's own
+   */
+  detectImages(
+    images: readonly RgbImage[],
+    prompt: Question,
+    threshold: number,
+    metres: number | null = null,
+  ): Promise<Detection[][]> {
     this.checkQuestion(prompt);
     if (this.loaded.answers === 'classes') {
-      return detectClasses(this.loaded, images, prompt as readonly string[], threshold);
+      const all = images.map(() => metres);
+      return detectClasses(this.loaded, images, prompt as readonly string[], threshold, all);
     }
     return detectBatch(
       this.loaded,
@@ -178,7 +191,7 @@ export async function load(folder: string = BUNDLED_MODEL): Promise<Detector> {
   return new Detector(await loadModelFolder(folder));
 }
 
-function checkOptions({ threshold, tile, overlap, scale, batch }: DetectOptions): void {
+function checkOptions({ threshold, tile, overlap, scale, batch, metresPerPixel }: DetectOptions): void {
   const need = (good: boolean, what: string) => {
     if (!good) throw new UserError(`[detect] expected ${what}`);
   };
@@ -194,6 +207,10 @@ function checkOptions({ threshold, tile, overlap, scale, batch }: DetectOptions)
     overlap === undefined || (Number.isInteger(overlap) && overlap >= 0),
     `an overlap of 0 or more pixels but received ${overlap}`,
   );
+  need(
+    metresPerPixel === undefined || (metresPerPixel > 0 && Number.isFinite(metresPerPixel)),
+    `metres per pixel above 0 but received ${metresPerPixel}`,
+  );
   need(scale === undefined || (scale > 0 && scale <= 16), `a scale above 0, up to 16, but received ${scale}`);
   need(
     batch === undefined || (Number.isInteger(batch) && batch >= 1),
@@ -201,7 +218,10 @@ function checkOptions({ threshold, tile, overlap, scale, batch }: DetectOptions)
   );
 }
 
-type Source = Pick<Raster, 'name' | 'width' | 'height' | 'read' | 'georeference' | 'georeferenceMissing'>;
+type Source = Pick<
+  Raster,
+  'name' | 'width' | 'height' | 'read' | 'georeference' | 'georeferenceMissing' | 'metresPerPixel'
+>;
 
 async function toRaster(
   image: ImageInput,

@@ -5,6 +5,7 @@ import { UserError } from './errors.js';
 import { PRESETS } from './models/config.js';
 import type { Module } from './models/module.js';
 import { withModuleScopes } from './models/module_scopes.js';
+import { ScaleMaeDet } from './models/scalemae_det/index.js';
 import { Random } from './random.js';
 import { buildTask } from './train/build_task.js';
 import { defaultConfig } from './train/config.js';
@@ -78,8 +79,10 @@ function profilePrediction(task: TrainTask, batch: unknown, runs: number): Profi
   }
   if (task instanceof DetectionTask) {
     const { input } = task.inputs(batch as Parameters<DetectionTask['inputs']>[0]);
+    const { model } = task;
     const predict = (given: typeof input) => {
-      const { pred_logits, pred_boxes } = task.model.forward(given);
+      if (model instanceof ScaleMaeDet) return Object.values(model.detections(model.forward(given)));
+      const { pred_logits, pred_boxes } = model.forward(given);
       return [pred_logits, pred_boxes];
     };
     return profileFunction(predict, [input], options);

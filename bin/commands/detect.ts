@@ -65,6 +65,11 @@ export const detect: Command = {
       requiresArg: true,
       defaultDescription: '1',
     },
+    'metres-per-pixel': {
+      describe: 'Ground size of a pixel, for models that count metres; default: what the picture says',
+      type: 'string',
+      requiresArg: true,
+    },
     bands: {
       describe: 'Bands shown as red, green, blue, counted from 1, e.g. 4,3,2',
       type: 'string',
@@ -157,6 +162,7 @@ function detectOptions(flags: Flags): DetectOptions {
     tile: numberFlag(flags, 'tile', { min: 32, whole: true }),
     overlap: numberFlag(flags, 'overlap', { min: 0, whole: true }),
     scale: numberFlag(flags, 'scale', { min: 0.01, max: 16 }),
+    metresPerPixel: numberFlag(flags, 'metres-per-pixel', { min: 1e-6 }),
     bands: bands === undefined ? undefined : parseBands(bands),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));

@@ -64,6 +64,12 @@ export const exportCommand: Command = {
       requiresArg: true,
       defaultDescription: '100',
     },
+    'metres-per-pixel': {
+      describe:
+        'Ground size of a pixel that becomes part of the model; without, it is an input of models that count metres',
+      type: 'string',
+      requiresArg: true,
+    },
     check: {
       describe: 'Compare the result with the model in a process of its own',
       type: 'boolean',
@@ -118,6 +124,7 @@ function exportOptions(flags: Flags): ExportOptions {
     ops: flags.ops as ExportOptions['ops'],
     input: flags.input as ExportOptions['input'],
     maxDetections: numberFlag(flags, 'max-detections', { min: 1, whole: true }),
+    metresPerPixel: numberFlag(flags, 'metres-per-pixel', { min: 1e-6 }),
     check: flags.check as boolean,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));

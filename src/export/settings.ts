@@ -17,6 +17,8 @@ export interface ExportOptions {
   input?: 'pixels' | 'encoded';
   /** Most detections of a picture; default 100. */
   maxDetections?: number;
+  /** Metres per pixel that become part of the graph; without, they are an input of models that count metres. */
+  metresPerPixel?: number;
   /** Compare the result with the model in a process of its own (default true). */
   check?: boolean;
 }
@@ -65,10 +67,11 @@ export function settingsOf(exportable: Exportable, options: ExportOptions): Expo
 }
 
 /** The part of the options that the detector itself looks at. */
-export function queryOf({ prompts, tokens, maxDetections }: ExportOptions): ExportQuery {
+export function queryOf({ prompts, tokens, maxDetections, metresPerPixel }: ExportOptions): ExportQuery {
   return {
     prompts: prompts ?? [],
     maxDetections: maxDetections ?? 100,
     ...(tokens === undefined ? {} : { tokens }),
+    ...(metresPerPixel === undefined ? {} : { metresPerPixel }),
   };
 }

@@ -6,6 +6,7 @@ import { GroundingDino } from './grounding_dino/index.js';
 import { seedInitialisers } from './init.js';
 import { Mdetr, MdetrGUpstream } from './mdetr/index.js';
 import { MdetrG } from './mdetr_g.js';
+import { ScaleMaeDet } from './scalemae_det/index.js';
 import { buildTextEncoder, type TransformerTextEncoder } from './text/index.js';
 
 /** Detectors drop nothing in training unless their configuration says so; published text encoders do. */
@@ -18,6 +19,7 @@ interface Models {
   'mdetr-g-upstream': MdetrGUpstream;
   'grounding-dino': GroundingDino;
   'deformable-detr': DeformableDetr;
+  'scalemae-det': ScaleMaeDet;
 }
 
 /** The detector that a configuration describes. */
@@ -38,6 +40,8 @@ const BUILDERS: {
   'grounding-dino': ({ transformer }, backbone, text) => new GroundingDino(backbone, text, transformer),
   'deformable-detr': ({ transformer, labels }, backbone) =>
     new DeformableDetr(backbone, { ...transformer, classes: labels.length }),
+  'scalemae-det': ({ detector, labels }, backbone) =>
+    new ScaleMaeDet(backbone, { ...detector, classes: labels.length }),
 };
 
 /**

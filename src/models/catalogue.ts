@@ -8,6 +8,7 @@ import { answersText, type ModelConfig, PRESETS, preset } from './config.js';
 import { withoutValues } from './init.js';
 import type { Module } from './module.js';
 import { PUBLISHED_FIGURES } from './published_figures.js';
+import { ScaleMaeDet } from './scalemae_det/index.js';
 import { buildTextEncoder, textEncoderSizes } from './text/index.js';
 
 export type CatalogueKind = 'detector' | 'backbone' | 'text encoder';
@@ -91,7 +92,7 @@ const MAKERS: Readonly<Record<CatalogueKind, (name: string) => Made>> = {
   detector: (name) => detector(preset(name)),
   backbone: (name) => {
     const module = buildBackbone(name);
-    return { module, forward: (pixels) => module.forward(pixels, { training: false }).levels };
+    return { module, forward: (pixels) => module.forward(pixels, { training: false, gsd: 1 }).levels };
   },
   'text encoder': (name) => {
     const module = buildTextEncoder(name, {});
@@ -104,7 +105,9 @@ function detector(config: ModelConfig): Made {
   if (!answersText(config)) {
     const module = buildModel(config);
     const forward: Made['forward'] = (pixels) => {
-      const { pred_logits, pred_boxes } = module.forward({ pixels, pixelMask: null }, { training: false });
+      const input = { pixels, pixelMask: null };
+      if (module instanceof ScaleMaeDet) return Object.values(module.detections(module.forward(input)));
+      const { pred_logits, pred_boxes } = module.forward(input, { training: false });
       return [pred_logits, pred_boxes];
     };
     return { module, forward };

@@ -17,6 +17,11 @@ import {
 } from './mdetr/index.js';
 import type { MdetrGOptions } from './mdetr_g.js';
 import { IMAGENET, type PreprocessConfig } from './preprocess.js';
+import {
+  SCALEMAE_DET_PRESETS,
+  type ScaleMaeDetOptions,
+  type ScaleMaeDetPresetName,
+} from './scalemae_det/index.js';
 import type { TextEncoderConfig } from './text/index.js';
 
 /** What every detector's `config.json` has. */
@@ -76,16 +81,29 @@ export interface DeformableDetrConfig extends CommonConfig {
   labels: string[];
 }
 
+/** ScaleMAE-Det, a detector of the classes in a list. */
+export interface ScaleMaeDetConfig extends CommonConfig {
+  model_type: 'scalemae-det';
+  backbone: { name: string; config: Readonly<Record<string, unknown>> };
+  detector: Omit<ScaleMaeDetOptions, 'classes'>;
+  /** Names of the classes, by number. */
+  labels: string[];
+}
+
 /** `config.json` of a detector: all that is needed to build it and to use it, weights and tokenizer apart. */
 export type ModelConfig =
   | MdetrGConfig
   | MdetrConfig
   | MdetrGUpstreamConfig
   | GroundingDinoConfig
-  | DeformableDetrConfig;
+  | DeformableDetrConfig
+  | ScaleMaeDetConfig;
 
 /** `config.json` of a detector that answers sentences. */
 export type TextDetectorConfig = Extract<ModelConfig, { text: object }>;
+
+/** `config.json` of a detector of classes. */
+export type ClassDetectorConfig = Extract<ModelConfig, { labels: string[] }>;
 
 /** Whether a detector answers sentences. */
 export function answersText(config: ModelConfig): config is TextDetectorConfig {
@@ -156,13 +174,16 @@ const TINY: MdetrGConfig = {
  * - `grounding-dino-tiny`, `-base`, and `mm-` before them: the published sizes of Grounding DINO.
  * - `deformable-detr-r50`, `-single-scale`, `-refine`, `-two-stage`: the published sizes of Deformable DETR with ResNet-50, COCO's
  *   classes; `deformable-detr-coat-lite-small`, `-coat-small`, `-mpvit-small`: with other backbones.
+ * - `scalemae-det`, `-base`: ScaleMAE-Det with ViT-L (as published) and ViT-B, xView's classes; `-upstream`: with the published
+ *   code's faults; `vitdet`: with ViTDet's pyramid.
  */
 export const PRESETS: Readonly<
   Record<'mdetr-g' | 'mdetr-g-tiny' | 'mdetr-g-minilm-tiny', MdetrGConfig> &
     Record<MdetrPresetName, MdetrConfig> &
     Record<MdetrGPresetName, MdetrGUpstreamConfig> &
     Record<GroundingDinoPresetName, GroundingDinoConfig> &
-    Record<DetrPresetName, DeformableDetrConfig>
+    Record<DetrPresetName, DeformableDetrConfig> &
+    Record<ScaleMaeDetPresetName, ScaleMaeDetConfig>
 > = {
   'mdetr-g': {
     ...COMMON,
@@ -215,6 +236,7 @@ export const PRESETS: Readonly<
   ...MDETR_G_PRESETS,
   ...GROUNDING_DINO_PRESETS,
   ...DETR_PRESETS,
+  ...SCALEMAE_DET_PRESETS,
 };
 
 export type PresetName = keyof typeof PRESETS;

@@ -1,53 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 import { didYouMean, EXIT_CODES, UserError } from '../errors.js';
 import { checkBackbone } from './backbones/index.js';
-import { answersText, type DeformableDetrConfig, type ModelConfig } from './config.js';
+import {
+  answersText,
+  type DeformableDetrConfig,
+  type ModelConfig,
+  type ScaleMaeDetConfig,
+} from './config.js';
+import {
+  count,
+  flag,
+  multipleOf,
+  names,
+  object,
+  oneOf,
+  perChannel,
+  type Rule,
+  share,
+  text,
+} from './config_rules.js';
 import { isRecord } from './config_tree.js';
 import { LOGIT_KINDS } from './grounding_dino/index.js';
 import { ALIGN_SCALES, CLASS_SCALES, TRANSFORMER_KINDS } from './mdetr/index.js';
 import { HEAD_KINDS, QUERY_SOURCES } from './mdetr_g.js';
 import type { PreprocessConfig } from './preprocess.js';
+import { PARITIES, PYRAMIDS } from './scalemae_det/index.js';
 import { checkTextEncoder, PUBLISHED_TEXTS } from './text/index.js';
-
-/** What a key may hold. */
-interface Rule {
-  /** The key may be left out. */
-  optional?: true;
-  /** In words: `a whole number above 0`. */
-  what: string;
-  accepts(value: unknown): boolean;
-}
-
-const count: Rule = {
-  what: 'a whole number above 0',
-  accepts: (value) => Number.isSafeInteger(value) && (value as number) > 0,
-};
-const flag: Rule = { what: 'true or false', accepts: (value) => typeof value === 'boolean' };
-const text: Rule = { what: 'text', accepts: (value) => typeof value === 'string' && value !== '' };
-const share: Rule = {
-  what: 'a number from 0 to 1',
-  accepts: (value) => typeof value === 'number' && value >= 0 && value <= 1,
-};
-const object: Rule = { what: 'an object', accepts: isRecord };
-const oneOf = (values: readonly string[]): Rule => ({
-  what: `one of ${values.join(', ')}`,
-  accepts: (value) => values.includes(value as string),
-});
-const perChannel = (what: string, fits: (value: number) => boolean): Rule => ({
-  what,
-  accepts: (value) => Array.isArray(value) && value.length === 3 && value.every((v) => fits(v)),
-});
-
-const names: Rule = {
-  what: 'a list of names',
-  accepts: (value) => Array.isArray(value) && value.length > 0 && value.every((name) => text.accepts(name)),
-};
 
 const COMMON = {
   model_type: text,
   preset: text,
   backbone: object,
-  transformer: object,
   preprocess: object,
   imageSize: count,
   threshold: share,
@@ -59,19 +42,21 @@ const PART: Readonly<Record<'name' | 'config', Rule>> = { name: text, config: ob
 /** `text` of models whose text encoder may come from outside. */
 const BORROWING_PART = { ...PART, weights: { ...oneOf(PUBLISHED_TEXTS), optional: true } } as const;
 
-const multipleOf = (n: number): Rule => ({
-  what: `a multiple of ${n}`,
-  accepts: (value) => count.accepts(value) && Number(value) % n === 0,
-});
+/** What a detector is beside its backbone and its text encoder. */
+type Inner<C extends ModelConfig> = C extends { transformer: infer T }
+  ? T
+  : C extends { detector: infer D }
+    ? D
+    : never;
 
-type TransformerRules<C extends ModelConfig> = Readonly<Record<keyof C['transformer'], Rule>>;
+type InnerRules<C extends ModelConfig> = Readonly<Record<keyof Inner<C>, Rule>>;
 
 const slots: Rule = {
   what: 'a whole number from 2 up',
   accepts: (value) => count.accepts(value) && Number(value) > 1,
 };
 
-const MDETR_G: TransformerRules<ConfigOf<'mdetr-g'>> = {
+const MDETR_G: InnerRules<ConfigOf<'mdetr-g'>> = {
   dModel: multipleOf(4),
   heads: count,
   encoderLayers: count,
@@ -98,7 +83,7 @@ const levels: Rule = {
   accepts: (value) => count.accepts(value) && Number(value) <= 5,
 };
 
-const DEFORMABLE_DETR: TransformerRules<ConfigOf<'deformable-detr'>> = {
+const DEFORMABLE_DETR: InnerRules<ConfigOf<'deformable-detr'>> = {
   dModel: multipleOf(32),
   encoderLayers: count,
   encoderHeads: count,
@@ -115,7 +100,7 @@ const DEFORMABLE_DETR: TransformerRules<ConfigOf<'deformable-detr'>> = {
   sharedClassHead: flag,
 };
 
-const MDETR: TransformerRules<ConfigOf<'mdetr'>> = {
+const MDETR: InnerRules<ConfigOf<'mdetr'>> = {
   dModel: multipleOf(4),
   heads: count,
   encoderLayers: count,
@@ -128,7 +113,7 @@ const MDETR: TransformerRules<ConfigOf<'mdetr'>> = {
   pooled: flag,
 };
 
-const MDETR_G_UPSTREAM: TransformerRules<ConfigOf<'mdetr-g-upstream'>> = {
+const MDETR_G_UPSTREAM: InnerRules<ConfigOf<'mdetr-g-upstream'>> = {
   ...MDETR,
   kind: oneOf(TRANSFORMER_KINDS),
   levels,
@@ -138,7 +123,7 @@ const MDETR_G_UPSTREAM: TransformerRules<ConfigOf<'mdetr-g-upstream'>> = {
   alignScale: oneOf(ALIGN_SCALES),
 };
 
-const GROUNDING_DINO: TransformerRules<ConfigOf<'grounding-dino'>> = {
+const GROUNDING_DINO: InnerRules<ConfigOf<'grounding-dino'>> = {
   dModel: multipleOf(32),
   encoderLayers: count,
   encoderHeads: multipleOf(2),
@@ -166,6 +151,31 @@ const GROUNDING_DINO: TransformerRules<ConfigOf<'grounding-dino'>> = {
   },
 };
 
+const sizes: Rule = {
+  what: 'a list of numbers above 0',
+  accepts: (value) => Array.isArray(value) && value.length > 0 && value.every((size) => Number(size) > 0),
+};
+
+const SCALEMAE_DET: InnerRules<ScaleMaeDetConfig> = {
+  channels: count,
+  pyramid: oneOf(PYRAMIDS),
+  anchorSizes: {
+    what: 'a list of as many numbers above 0 for each map',
+    accepts: (value) =>
+      Array.isArray(value) &&
+      value.every((list) => sizes.accepts(list) && list.length === (value[0] as unknown[]).length),
+  },
+  anchorRatios: sizes,
+  candidates: count,
+  proposals: count,
+  trainingCandidates: count,
+  trainingProposals: count,
+  hidden: count,
+  leastScore: share,
+  detections: count,
+  parity: oneOf(PARITIES),
+};
+
 const PREPROCESS: Readonly<Record<keyof PreprocessConfig, Rule>> = {
   mean: perChannel('three numbers', Number.isFinite),
   std: perChannel('three numbers above 0', (v) => Number.isFinite(v) && v > 0),
@@ -187,34 +197,41 @@ type ConfigOf<T extends ModelConfig['model_type']> = Extract<ModelConfig, { mode
 interface ModelRules<C extends ModelConfig> {
   /** Keys of the whole. */
   keys: Readonly<Record<keyof C, Rule>>;
-  transformer: TransformerRules<C>;
+  /** Keys of `transformer`, or of `detector` where there is none. */
+  inner: InnerRules<C>;
   /** Keys of the transformer that divide `dModel`. */
-  heads: readonly (keyof C['transformer'])[];
+  heads: readonly (keyof Inner<C>)[];
   /** Sizes that must go together otherwise. */
   check?(config: C, source: ConfigSource): void;
 }
 
 /** Types of models by `model_type`. A new one is a row here, in `build.ts` and in `config.ts`. */
 const MODELS: { readonly [T in ModelConfig['model_type']]: ModelRules<ConfigOf<T>> } = {
-  'mdetr-g': { keys: { ...COMMON, text: object }, transformer: MDETR_G, heads: ['heads'] },
-  mdetr: { keys: { ...COMMON, text: object }, transformer: MDETR, heads: ['heads'] },
+  'mdetr-g': { keys: { ...COMMON, transformer: object, text: object }, inner: MDETR_G, heads: ['heads'] },
+  mdetr: { keys: { ...COMMON, transformer: object, text: object }, inner: MDETR, heads: ['heads'] },
   'mdetr-g-upstream': {
-    keys: { ...COMMON, text: object },
-    transformer: MDETR_G_UPSTREAM,
+    keys: { ...COMMON, transformer: object, text: object },
+    inner: MDETR_G_UPSTREAM,
     heads: ['heads'],
     check: checkVanilla,
   },
   'grounding-dino': {
-    keys: { ...COMMON, text: object },
-    transformer: GROUNDING_DINO,
+    keys: { ...COMMON, transformer: object, text: object },
+    inner: GROUNDING_DINO,
     heads: ['encoderHeads', 'decoderHeads'],
     check: checkFusion,
   },
   'deformable-detr': {
-    keys: { ...COMMON, labels: names },
-    transformer: DEFORMABLE_DETR,
+    keys: { ...COMMON, transformer: object, labels: names },
+    inner: DEFORMABLE_DETR,
     heads: ['encoderHeads', 'decoderHeads'],
     check: ({ transformer }, source) => checkStages(transformer, source),
+  },
+  'scalemae-det': {
+    keys: { ...COMMON, detector: object, labels: names },
+    inner: SCALEMAE_DET,
+    heads: [],
+    check: checkMaps,
   },
 };
 
@@ -236,18 +253,45 @@ export function checkModelConfig(value: unknown, source: ConfigSource): ModelCon
   if (answersText(config)) {
     checkKeys(config.text, type === 'mdetr-g' ? BORROWING_PART : PART, 'text.', source);
   }
-  checkKeys(config.transformer, rules.transformer, 'transformer.', source);
-  for (const key of rules.heads) checkDivides(config.transformer, key, source);
+  const inner = 'detector' in config ? 'detector' : 'transformer';
+  const values = checkKeys(
+    (config as unknown as Record<string, unknown>)[inner],
+    rules.inner,
+    `${inner}.`,
+    source,
+  );
+  for (const key of rules.heads) checkDivides(values, key, source);
   rules.check?.(config, source);
   checkParts(config, source);
   return config;
 }
 
-function checkDivides(transformer: ModelConfig['transformer'], key: string, source: ConfigSource): void {
-  const { dModel } = transformer;
-  const heads = Number((transformer as unknown as Readonly<Record<string, unknown>>)[key]);
+function checkDivides(
+  transformer: Readonly<Record<string, unknown>>,
+  key: string,
+  source: ConfigSource,
+): void {
+  const dModel = Number(transformer.dModel);
+  const heads = Number(transformer[key]);
   if (dModel % heads === 0) return;
   fail(source, `transformer.${key} is ${heads}, which does not divide transformer.dModel, ${dModel}`);
+}
+
+/** Maps of each pyramid. */
+const MAPS: Readonly<Record<ScaleMaeDetConfig['detector']['pyramid'], number>> = { scalemae: 4, vitdet: 5 };
+
+function checkMaps({ detector, labels }: ScaleMaeDetConfig, source: ConfigSource): void {
+  const { pyramid, anchorSizes, parity } = detector;
+  const maps = MAPS[pyramid];
+  if (anchorSizes.length !== maps)
+    fail(source, `detector.anchorSizes must have ${maps} lists with detector.pyramid "${pyramid}"`);
+  if (parity === 'upstream' && pyramid !== 'scalemae')
+    fail(source, 'detector.pyramid must be "scalemae" with detector.parity "upstream"');
+  if (parity === 'upstream' && labels.length < 2)
+    fail(
+      source,
+      'labels must be two or more with detector.parity "upstream", where the first is the background',
+    );
 }
 
 function checkStages(

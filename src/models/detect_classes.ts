@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { didYouMean, EXIT_CODES, UserError } from '../errors.js';
 import type { TopDetections } from './deformable_detr/index.js';
+import { metresTensor } from './metres.js';
 import type { LoadedClassDetector } from './model_folder.js';
 import { batchPixels } from './preprocess.js';
 import type { Detection, RgbImage } from './types.js';
@@ -14,6 +15,7 @@ export type UsableClassModel = Pick<LoadedClassDetector, 'model' | 'config'>;
  * @param images of any sizes, each looked at in one piece
  * @param classes names that are asked for; none = all
  * @param threshold least score
+ * @param metres per pixel of each picture, where known
  * @throws UserError for a name that is not in the list
  */
 export async function detectClasses(
@@ -21,11 +23,13 @@ export async function detectClasses(
   images: readonly RgbImage[],
   classes: readonly string[],
   threshold: number,
+  metres: readonly (number | null | undefined)[] = images.map(() => null),
 ): Promise<Detection[][]> {
   const wanted = classMask(config.labels, classes);
+  const gsd = metresTensor(config, metres);
   const { pixels, mask } = batchPixels(images, config.preprocess);
-  const found = model.predict({ pixels, pixelMask: mask }, wanted);
-  tf.dispose([pixels, ...(mask ? [mask] : []), ...(wanted ? [wanted] : [])]);
+  const found = model.predict({ pixels, pixelMask: mask, gsd }, wanted);
+  tf.dispose([pixels, ...(mask ? [mask] : []), ...(gsd ? [gsd] : []), ...(wanted ? [wanted] : [])]);
   try {
     return await readDetections(found, config.labels, images, threshold);
   } finally {

@@ -17,6 +17,7 @@ import {
 } from './grounding_dino/index.js';
 import { isOriginalMdetr, mdetrNames, originalMdetrConfig } from './mdetr/index.js';
 import type { Module } from './module.js';
+import { scaleMaeDetNames } from './scalemae_det/index.js';
 import type { CheckpointFile } from './weights/checkpoint_file.js';
 import { chooseNames, type NameMap } from './weights/name_map.js';
 import type { StoredTensor } from './weights/safetensors.js';
@@ -31,6 +32,7 @@ const NAMES: Readonly<Record<ModelConfig['model_type'], (backbone: string) => re
   'mdetr-g-upstream': mdetrNames,
   'grounding-dino': groundingDinoNames,
   'deformable-detr': detrNames,
+  'scalemae-det': scaleMaeDetNames,
 };
 
 /** How checkpoints of a detector may be named: Hugging Face's way, the original repository's, ... */

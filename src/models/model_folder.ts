@@ -8,12 +8,11 @@ import { modelPlace } from './bundled.js';
 import {
   answersText,
   borrowedText,
-  type DeformableDetrConfig,
+  type ClassDetectorConfig,
   type ModelConfig,
   type TextDetectorConfig,
 } from './config.js';
 import { parseModelConfig } from './config_check.js';
-import type { DeformableDetr } from './deformable_detr/index.js';
 import {
   isHuggingFaceDetector,
   loadDetectorWeights,
@@ -38,8 +37,8 @@ export interface LoadedTextDetector {
 /** A detector of the classes in a list. */
 export interface LoadedClassDetector {
   answers: 'classes';
-  model: DeformableDetr;
-  config: DeformableDetrConfig;
+  model: ModelOf<ClassDetectorConfig>;
+  config: ClassDetectorConfig;
 }
 
 export type LoadedModel = LoadedTextDetector | LoadedClassDetector;

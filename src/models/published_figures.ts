@@ -15,6 +15,8 @@ export const PUBLISHED_FIGURES: Readonly<Record<string, string>> = {
   'deformable-detr-coat-small': 'COCO AP 48.4',
   // Lee et al. 2022; github.com/youngwanLEE/MPViT
   'deformable-detr-mpvit-small': 'COCO AP 49.0',
+  // github.com/timothygao8710/ScaleDet
+  'scalemae-det': 'xView mAP 0.236',
   // Kamath et al. 2021; github.com/ashkamath/mdetr
   'mdetr-r101': 'Flickr30k R@1 82.5; RefCOCO P@1 86.8 fine-tuned',
   // Liu et al. 2023; github.com/IDEA-Research/GroundingDINO

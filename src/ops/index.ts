@@ -7,6 +7,7 @@ import { linearAssignmentRegistration } from './linear_assignment.js';
 import { msDeformAttnRegistration } from './ms_deform_attn.js';
 import { msDeformAttnRawRegistration } from './ms_deform_attn_raw.js';
 import { type OpRegistration, register } from './registry.js';
+import { roiAlignRegistration } from './roi_align.js';
 
 /**
  * tfgeo's operators. Each runs a TensorFlow op of its own on engine `tensorflow` and its meaning in TensorFlow.js
@@ -42,6 +43,7 @@ export {
 } from './random.js';
 export type { OpOptions, OpPath } from './registry.js';
 export { setDefaultOpPath } from './registry.js';
+export { type RoiAlignOptions, type RoiMap, roiAlign } from './roi_align.js';
 export { selfAttention } from './self_attention.js';
 export { windowAttention } from './window_attention.js';
 export { attendWindows, scaleQueries, type WindowAttentionInputs } from './window_attention_plain.js';
@@ -56,6 +58,7 @@ const REGISTRATIONS: readonly OpRegistration[] = [
   geluRegistration,
   adamWRegistration,
   attentionRegistration,
+  roiAlignRegistration,
 ];
 
 /**

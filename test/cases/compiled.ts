@@ -6,6 +6,7 @@ import { depthwiseConvolution } from '../../src/models/layers/depthwise.js';
 import { linearRows } from '../../src/models/layers/fused.js';
 import { hardSwish } from '../../src/models/layers/hard_swish.js';
 import { resizeBilinear } from '../../src/models/layers/resize.js';
+import { suppress } from '../../src/models/scalemae_det/index.js';
 import {
   adamW,
   attention,
@@ -17,6 +18,7 @@ import {
   msDeformAttnRaw,
   noGrad,
   RandomStream,
+  roiAlign,
   type SpatialShapes,
   squaredNorm,
 } from '../../src/ops/index.js';
@@ -223,6 +225,18 @@ export const SMOOTH: readonly CompiledCase[] = [
     (q, kv, bias) => attention('q,kv', [q!, kv!], 2, { bias: bias! }),
   ],
   [
+    'roiAlign',
+    [[2, 9, 3]],
+    (x) =>
+      roiAlign(
+        x as tf.Tensor3D,
+        [{ height: 3, width: 3, scale: 0.5 }],
+        tf.tensor3d([[[0, 1, 5, 4]], [[2, 1, 3, 6]]]),
+        tf.tensor2d([[0], [0]], [2, 1], 'int32'),
+        { grid: [2, 2] },
+      ),
+  ],
+  [
     'msDeformAttn',
     [
       [2, 16, 2, 4],
@@ -261,6 +275,28 @@ export const DISCRETE: readonly CompiledCase[] = [
           tf.isNaN(tf.sqrt(a!)),
         ].map((x) => tf.cast(x, 'float32')),
       ),
+  ],
+  [
+    'any, or, min, log1p',
+    [[2, 5]],
+    (x) => {
+      const either = tf.logicalOr(tf.greater(x!, 1), tf.less(x!, -1));
+      const least = tf.log1p(tf.square(tf.min(x!, 1)));
+      return tf.add(tf.cast(tf.any(either, 1), 'float32'), least);
+    },
+  ],
+  [
+    'suppress',
+    [
+      [2, 6, 2],
+      [2, 6, 3],
+    ],
+    (corner, scores) => {
+      const boxes = tf.expandDims(tf.concat([corner!, tf.add(corner!, 2)], 2), 2) as tf.Tensor4D;
+      const kept = suppress(boxes, scores as tf.Tensor3D, { iou: 0.4, count: 7, above: -1 });
+      const ranks = [kept.scores, tf.cast(kept.groups, 'float32'), kept.mask];
+      return tf.concat([kept.boxes, tf.stack(ranks, 2)], 2);
+    },
   ],
   [
     'division of whole numbers',

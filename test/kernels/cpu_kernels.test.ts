@@ -13,6 +13,7 @@ const LEAST_CHECKS: Readonly<Record<string, number>> = {
   layer_norm: 10,
   linear_assignment: 4,
   ms_deform_attn: 550,
+  roi_align: 18,
 };
 
 it('every operator with CPU kernels has a program', () => {

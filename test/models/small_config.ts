@@ -7,6 +7,7 @@ import {
   type MdetrGUpstreamConfig,
   type ModelConfig,
   preset,
+  type ScaleMaeDetConfig,
 } from '../../src/models/config.js';
 
 /** The tiny preset with fewer channels: every part is there, and it builds at once. */
@@ -34,6 +35,34 @@ export function smallConfig(head: 'token-sigmoid' | 'soft-token'): MdetrGConfig 
     querySource: head === 'soft-token' ? 'learned' : 'text',
   };
   return config;
+}
+
+/** A ScaleMAE-Det with few channels and four classes. */
+export function smallScaleMaeDetConfig(
+  name: 'scalemae-det' | 'scalemae-det-upstream' | 'vitdet' = 'scalemae-det',
+): ScaleMaeDetConfig {
+  const config = preset(name);
+  const sizes = [8, 16, 32, 48, 64].slice(0, config.detector.anchorSizes.length);
+  return {
+    ...config,
+    backbone: {
+      name: 'scalemae',
+      config: { ...config.backbone.config, embed_dim: 64, depth: 2, num_heads: 2, mlp_ratio: 2 },
+    },
+    detector: {
+      ...config.detector,
+      channels: 16,
+      hidden: 32,
+      anchorSizes: sizes.map((size) => [size]),
+      candidates: 60,
+      proposals: 30,
+      trainingCandidates: 60,
+      trainingProposals: 30,
+      detections: 12,
+    },
+    labels: ['ship', 'plane', 'storage tank', 'car'],
+    imageSize: 64,
+  };
 }
 
 export type DetrKind = 'plain' | 'refine' | 'two-stage';
@@ -170,4 +199,6 @@ export const SMALL_DETECTORS: readonly (readonly [name: string, config: ModelCon
   ['mdetr', smallMdetrConfig()],
   ['mdetr-g-upstream', smallUpstreamConfig('deformable')],
   ['vanilla mdetr-g-upstream', smallUpstreamConfig('vanilla')],
+  ['scalemae-det', smallScaleMaeDetConfig()],
+  ['vitdet', smallScaleMaeDetConfig('vitdet')],
 ];

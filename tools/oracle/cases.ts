@@ -34,6 +34,22 @@ async function readerOfBert(name: 'grounding-dino-tiny' | 'mdetr-g-minilm-tiny')
   return new Detector({ answers: 'text', model, config, tokenizer, tokenizerJson });
 }
 
+/** A ScaleMAE-Det with few channels and random weights, and ViTDet's pyramid in place of its own. */
+async function scaleMaeDet(pyramid: 'scalemae' | 'vitdet'): Promise<Detector> {
+  const base = preset(pyramid === 'vitdet' ? 'vitdet' : 'scalemae-det');
+  const config = {
+    ...base,
+    backbone: {
+      name: 'scalemae',
+      config: { ...base.backbone.config, embed_dim: 192, depth: 4, num_heads: 3 },
+    },
+    detector: { ...base.detector, proposals: 200, hidden: 128, leastScore: 0.01 },
+    imageSize: 256,
+    threshold: 0.02,
+  };
+  return new Detector({ answers: 'classes', model: buildModel(config, 5), config });
+}
+
 /** Every kind of detector, every form of input, and every kind of batch. */
 export function exportCases(): ExportCase[] {
   const tiny = () => load();
@@ -73,6 +89,17 @@ export function exportCases(): ExportCase[] {
       name: 'grounding-dino-tiny',
       load: () => readerOfBert('grounding-dino-tiny'),
       options: { ...unchecked, size: 320, batch: 1, tokens: 16 },
+    },
+    { name: 'scalemae-det', load: () => scaleMaeDet('scalemae'), options: unchecked },
+    {
+      name: 'vitdet',
+      load: () => scaleMaeDet('vitdet'),
+      options: { ...unchecked, batch: 1, input: 'encoded', metresPerPixel: 0.5 },
+    },
+    {
+      name: 'scalemae-det-native',
+      load: () => scaleMaeDet('scalemae'),
+      options: { ...unchecked, batch: 1, ops: 'native' },
     },
   ];
 }

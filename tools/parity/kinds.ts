@@ -13,6 +13,8 @@ import { runContrastive, runCriterion, runPositiveMap } from './mdetr.js';
 import { runMdetrModel } from './mdetr_model.js';
 import { runMsdaCore, runMsdaModule } from './msda.js';
 import { runOptim } from './optim.js';
+import { runProposals, runPyramid, runRoiAlign, runTransform } from './regions.js';
+import { runScaleDet } from './scaledet.js';
 import { runPositions, runVit } from './scalemae.js';
 import { runSwinBackbone, runSwinModel } from './swin.js';
 import { runTextEncoder } from './text_encoder.js';
@@ -49,7 +51,15 @@ export const KINDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
   coat: { network: { run: runFamily, compiles: true } },
   mpvit: { network: { run: runFamily, compiles: true } },
   swin_v2: { network: { run: runFamily, compiles: true } },
-  scalemae: { positions: { run: runPositions, compiles: true }, vit: { run: runVit, compiles: true } },
+  scalemae: {
+    positions: { run: runPositions, compiles: true },
+    vit: { run: runVit, compiles: true },
+    pyramid: { run: runPyramid, compiles: true },
+    roi_align: { run: runRoiAlign, paths: OP_PATHS, compiles: true },
+    rpn: { run: runProposals, compiles: true },
+    transform: { run: runTransform, compiles: true },
+    scaledet: { run: runScaleDet, compiles: true },
+  },
   backbones: { published: { run: runPublished, compiles: true } },
   roberta: { tokenizer: { run: runTokenizer }, encoder: { run: runTextEncoder, compiles: true } },
   bert: { encoder: { run: runTextEncoder, compiles: true } },
@@ -97,6 +107,11 @@ const SIGNS: readonly [kind: string, fits: (entry: ParityCase, tensors: string[]
   ['positions', ({ config }) => 'grid' in config && 'gsd' in config],
   ['vit', ({ config }) => 'repo' in config && 'depth' in config],
   ['network', ({ config }) => 'embed_dims' in config],
+  ['roi_align', ({ config }) => 'rois' in config],
+  ['rpn', ({ config }) => 'ratios' in config && 'strides' in config],
+  ['transform', ({ config }) => 'min_size' in config],
+  ['scaledet', ({ config }) => 'order' in config && 'gsd' in config],
+  ['pyramid', (_, tensors) => tensors.includes('in/upstream.p6')],
   [
     'published',
     (entry) => 'shapes' in entry && entry.weights === 'formula' && isPublished(entry.config.model),

@@ -8,7 +8,7 @@ import type { CaseContext } from './context.js';
 export interface Network {
   module: Module;
   /** What the fixtures call the picture: `in/NAME`, `grad/NAME`. */
-  picture: 'image' | 'pixel_values';
+  picture: 'image' | 'pixel_values' | 'features';
   /** Results by the fixtures' names behind `out/`; maps `[batch, H, W, C]`. Values inside go into `taps`. */
   run(pixels: tf.Tensor4D, taps?: Map<string, tf.Tensor>): Map<string, tf.Tensor>;
   /** The fixtures' name of a tap: with `out/` or `mid/` in front. */

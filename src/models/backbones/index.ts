@@ -154,6 +154,11 @@ export function backboneFamilies(): string[] {
   return Object.keys(BACKBONES);
 }
 
+/** Whether a backbone wants to know metres per pixel. @throws UserError for an unknown name */
+export function backboneCountsMetres(name: string): boolean {
+  return find(name).family === BACKBONES.scalemae;
+}
+
 /** A backbone as `buildBackbone` takes it. */
 export interface BackboneSettings {
   name: string;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { type Compiled, compile } from '../../engine/index.js';
+import type { RandomStream } from '../../ops/index.js';
 import type { Backbone } from '../backbones/index.js';
 import type { LevelSequence } from '../deformable_encoder.js';
 import type { InitSpec } from '../init.js';
@@ -22,6 +23,8 @@ export interface PictureInput {
   pixels: tf.Tensor4D;
   /** `[batch, H, W]`, 1 = real, or null when no picture is padded. */
   pixelMask: tf.Tensor3D | null;
+  /** Metres per pixel `[batch]`, for backbones that count metres. */
+  gsd?: tf.Tensor1D | null;
 }
 
 export interface DeformableDetrOutput extends DetectorOutput {
@@ -118,14 +121,18 @@ export class DeformableDetr extends Module {
     return this.children('bbox_embed', heads);
   }
 
-  /** @param options.intermediates also return named inner values, those of the backbone as `backbone.*` */
+  /** @param options.intermediates also return named inner values, those of the backbone as `backbone.*`; `random`: what drop path draws from */
   forward(
-    { pixels, pixelMask }: PictureInput,
-    options: { training?: boolean; intermediates?: boolean } = {},
+    { pixels, pixelMask, gsd }: PictureInput,
+    options: { training?: boolean; random?: RandomStream; intermediates?: boolean } = {},
   ): DeformableDetrOutput {
     const stages = new Stages(options.intermediates);
-    const mode = { training: options.training ?? false, ...stages.taps('backbone') };
-    const { levels: maps } = this.backbone.forward(pixels, mode);
+    const { levels: maps } = this.backbone.forward(pixels, {
+      training: options.training ?? false,
+      random: options.random,
+      ...(gsd ? { gsd } : {}),
+      ...stages.taps('backbone'),
+    });
     const image = this.inputProj.forward(maps, pixelMask, this.levelEmbed);
     const encoded = this.encoder.forward(image);
     const memory: LevelSequence = { ...image, tokens: encoded.at(-1) ?? image.tokens };
@@ -155,8 +162,8 @@ export class DeformableDetr extends Module {
    * The best detections of each picture, by a compiled function: what detecting needs.
    * @param wanted `[classes]`, 1 = a class that is asked for; null = all
    */
-  predict({ pixels, pixelMask }: PictureInput, wanted: tf.Tensor1D | null = null): TopDetections {
-    return this.predictor({ pixels, pixelMask }, wanted);
+  predict({ pixels, pixelMask, gsd = null }: PictureInput, wanted: tf.Tensor1D | null = null): TopDetections {
+    return this.predictor({ pixels, pixelMask, gsd }, wanted);
   }
 
   override dispose(): void {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { cxcywhToXyxy, pairwiseIou } from '../boxes.js';
-import { topDetections } from '../deformable_detr/index.js';
+import { type TopDetections, topDetections } from '../deformable_detr/index.js';
 import type { PreprocessConfig } from '../preprocess.js';
 import type { AnswerRule } from '../text_detector.js';
 import type { LayerOutput } from '../types.js';
@@ -167,6 +167,14 @@ export function selectByClass(
   wanted: tf.Tensor1D | null,
   options: ClassSelection,
 ): ClassDetections {
-  const { scores, labels, boxes } = topDetections(raw, wanted, options.maxDetections);
-  return { boxes: toPixels(boxes, sizes), scores, labels, count: countAbove(scores, options.threshold) };
+  return placeDetections(topDetections(raw, wanted, options.maxDetections), sizes, options);
+}
+
+/** Detections with their boxes in pixels. */
+export function placeDetections(
+  { scores, labels, boxes }: TopDetections,
+  sizes: tf.Tensor2D,
+  { threshold }: ClassSelection,
+): ClassDetections {
+  return { boxes: toPixels(boxes, sizes), scores, labels, count: countAbove(scores, threshold) };
 }

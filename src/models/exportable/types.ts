@@ -30,6 +30,8 @@ export interface ExportQuery {
   tokens?: number;
   /** Most detections of a picture. */
   maxDetections: number;
+  /** Metres per pixel that become part of the graph; none: they are an input, where the model counts metres. */
+  metresPerPixel?: number;
 }
 
 /** What can be exported: gives itself as functions over tensors. */

@@ -41,6 +41,7 @@ const TYPES: { readonly [T in TypeOf]: Elsewhere<T> } = {
     huggingFaceConfig: huggingFaceDetrConfig,
     originalArguments: originalDetrArguments,
   },
+  'scalemae-det': { title: 'ScaleMAE-Det' },
 };
 
 /** A detector of this configuration. */
@@ -62,6 +63,7 @@ function recognised(config: ModelConfig, { file }: Published): Recognised {
 function partsOf(config: ModelConfig): string[] {
   const { name } = config.backbone;
   if (answersText(config)) return [name, config.text.name];
+  if (config.model_type === 'scalemae-det') return [name, `${config.labels.length} classes`];
   const { labels, transformer } = config;
   const form = transformer.twoStage ? ['two stages'] : transformer.boxRefine ? ['box refinement'] : [];
   return [name, ...form, `${labels.length} classes`];

@@ -5,6 +5,7 @@ import { buildModel, type ModelOf } from '../build.js';
 import { type ModelConfig, preset, type TextDetectorConfig } from '../config.js';
 import type { LayerKind, LayerSettings } from '../layer_adapter.js';
 import { registerModuleLayer } from '../layer_adapter.js';
+import { classSlots } from '../scalemae_det/index.js';
 import type { WordMask } from '../types.js';
 
 type ConfigOf<T extends ModelConfig['model_type']> = Extract<ModelConfig, { model_type: T }>;
@@ -81,6 +82,37 @@ const DEFORMABLE_DETR: LayerKind<ModelOf<ConfigOf<'deformable-detr'>>> = {
     ];
   },
 };
+
+const scaleMaeDetConfigOf = configReader('ScaleMaeDet', 'scalemae-det', 'scalemae-det');
+
+/**
+ * Inputs: pixels `[batch, H, W, 3]`, and metres per pixel `[batch, 1]` if wanted.
+ * Outputs, for each proposal: logits of classes `[batch, proposals, slots]`, boxes of each class by how they differ from the
+ * proposal `[batch, proposals, slots, 4]`, and the proposals in pixels `[batch, proposals, 4]`.
+ */
+const SCALEMAE_DET: LayerKind<ModelOf<ConfigOf<'scalemae-det'>>> = {
+  className: 'ScaleMaeDet',
+  build: (settings) => buildModel(scaleMaeDetConfigOf(settings)),
+  call: (module, [pixels, gsd], mode) => {
+    const metres = gsd ? { gsd: gsd.flatten() } : {};
+    const input = { pixels: pixels as tf.Tensor4D, pixelMask: null, ...metres };
+    const { classLogits, deltas, stage } = module.forward(input, mode);
+    return [classLogits, deltas, stage.proposals.boxes];
+  },
+  outputShape: (settings, [pixels]) => {
+    const { detector, labels } = scaleMaeDetConfigOf(settings);
+    const batch = pixels?.[0] ?? null;
+    const slots = classSlots({ classes: labels.length, parity: detector.parity });
+    return [
+      [batch, detector.proposals, slots],
+      [batch, detector.proposals, slots, 4],
+      [batch, detector.proposals, 4],
+    ];
+  },
+};
+
+/** `new ScaleMaeDetLayer({ settings: { preset: 'scalemae-det' } })` */
+export const ScaleMaeDetLayer = registerModuleLayer(SCALEMAE_DET);
 
 /** `new DeformableDetrLayer({ settings: { preset: 'deformable-detr-r50' } })` */
 export const DeformableDetrLayer = registerModuleLayer(DEFORMABLE_DETR);

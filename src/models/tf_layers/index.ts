@@ -19,6 +19,7 @@ export {
   MdetrGLayer,
   MdetrGUpstreamLayer,
   MdetrLayer,
+  ScaleMaeDetLayer,
 } from './detector.js';
 export { ContrastiveAlignHeadLayer, SoftTokenHeadLayer, TokenSigmoidHeadLayer } from './heads.js';
 export { BertEncoderLayer, RobertaEncoderLayer } from './text.js';

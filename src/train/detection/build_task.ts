@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EXIT_CODES, UserError } from '../../errors.js';
-import { buildModel } from '../../models/build.js';
-import { type DeformableDetrConfig, preset } from '../../models/config.js';
-import type { DeformableDetr } from '../../models/deformable_detr/index.js';
+import { buildModel, type ModelOf } from '../../models/build.js';
+import { answersText, type ClassDetectorConfig, preset } from '../../models/config.js';
 import { loadModelFolder } from '../../models/model_folder.js';
 import type { RunConfig } from '../config/schema.js';
 import type { Dataset } from '../data/types.js';
 import { adaptModel, evaluationSet, trainingSets, type WeightedDataset } from '../task_data.js';
-import { buildDetectionLosses } from './losses.js';
+import { buildClassLosses } from './losses.js';
 import { DetectionTask } from './task.js';
 
 interface ModelParts {
-  model: DeformableDetr;
-  config: DeformableDetrConfig;
+  model: ModelOf<ClassDetectorConfig>;
+  config: ClassDetectorConfig;
 }
 
 /**
@@ -21,9 +20,9 @@ interface ModelParts {
  * @throws UserError for a model that is asked with sentences, and for data with classes that the model does not know
  */
 export async function buildDetectionTask(config: RunConfig): Promise<DetectionTask> {
-  const losses = buildDetectionLosses(config);
   const saved = config.load === null ? null : await savedModel(config, config.load);
   const base = saved?.config ?? freshConfig(config);
+  const losses = buildClassLosses(base, config);
   const train = await trainingSets(config, base.imageSize);
   const parts = saved ?? freshModel(base, config, train);
   const evaluation = await evaluationSet(config, base.imageSize);
@@ -40,16 +39,16 @@ async function savedModel(config: RunConfig, folder: string): Promise<ModelParts
   throw new UserError(`${folder} holds a detector that answers sentences, which learns no list of classes`);
 }
 
-function freshConfig(config: RunConfig): DeformableDetrConfig {
+function freshConfig(config: RunConfig): ClassDetectorConfig {
   const model = adaptModel(preset(config.model), config);
-  if (model.model_type === 'deformable-detr') return model;
+  if (!answersText(model)) return model;
   throw new UserError(
     `${config.model} is a detector that answers sentences, which learns no list of classes`,
   );
 }
 
 function freshModel(
-  base: DeformableDetrConfig,
+  base: ClassDetectorConfig,
   { modelOverrides, seed }: RunConfig,
   train: readonly WeightedDataset[],
 ): ModelParts {

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
-import type { DeformableDetrOutput } from '../../models/deformable_detr/index.js';
+import type {
+  DeformableDetr,
+  DeformableDetrOutput,
+  PictureInput,
+} from '../../models/deformable_detr/index.js';
 import type { PaddedTargets } from '../../models/types.js';
+import type { RandomStream } from '../../ops/index.js';
 import {
   type CriterionOptions,
   type CriterionResult,
@@ -9,6 +14,7 @@ import {
   type Matching,
   type SetCriterion,
 } from '../losses/index.js';
+import type { TaskLoss } from '../task.js';
 
 export interface DetectionLosses extends CriterionResult {
   /** Matching of the first-stage proposals, where their loss was taken. */
@@ -30,6 +36,12 @@ export class DetectionCriterion {
   ) {
     this.layers = classCriterion(options);
     this.firstStage = classCriterion({ ...options, losses: ['token_focal', 'boxes'] });
+  }
+
+  /** The losses of a batch. */
+  lossOf(model: DeformableDetr, input: PictureInput, targets: PaddedTargets, random: RandomStream): TaskLoss {
+    const { total, parts } = this.compute(model.forward(input, { training: true, random }), targets);
+    return { total, parts };
   }
 
   compute(output: DeformableDetrOutput, targets: PaddedTargets): DetectionLosses {

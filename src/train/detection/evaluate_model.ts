@@ -5,7 +5,7 @@ import { defaultConfig } from '../config/schema.js';
 import { openDataset } from '../data/index.js';
 import type { CocoEvaluation } from '../evaluators/index.js';
 import type { EvaluationRequest } from '../task_data.js';
-import { buildDetectionLosses } from './losses.js';
+import { buildClassLosses } from './losses.js';
 import { DetectionTask } from './task.js';
 
 /** Evaluates a saved detector of classes on a dataset, by COCO's rules. */
@@ -25,7 +25,7 @@ export async function evaluateDetector(
     ...(request.path === null ? {} : { path: request.path }),
   });
   const settings = defaultConfig();
-  const losses = buildDetectionLosses(settings);
+  const losses = buildClassLosses(loaded.config, settings);
   const task = new DetectionTask({ ...loaded, train: [], evaluation, losses, settings });
   try {
     const limit = request.limit > 0 ? request.limit : evaluation.length;

@@ -2,11 +2,14 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import type { DeformableDetrConfig } from '../../models/config.js';
-import type { DeformableDetr, PictureInput } from '../../models/deformable_detr/index.js';
+import type { ModelOf } from '../../models/build.js';
+import type { ClassDetectorConfig } from '../../models/config.js';
+import type { PictureInput } from '../../models/deformable_detr/index.js';
 import { detectClasses } from '../../models/detect_classes.js';
+import { metresTensor } from '../../models/metres.js';
 import { batchPixels } from '../../models/preprocess.js';
 import type { Detection, PaddedTargets } from '../../models/types.js';
+import { RandomStream, seedTensor } from '../../ops/index.js';
 import type { Random } from '../../random.js';
 import { drawOverlay } from '../../viz/overlay.js';
 import type { RunConfig } from '../config/schema.js';
@@ -17,14 +20,18 @@ import type { Figures, TaskLoss, TrainTask } from '../task.js';
 import { TaskData, type WeightedDataset } from '../task_data.js';
 import type { DetectionCriterion } from './criterion.js';
 import { detectionFigures, evaluateDetections } from './evaluate.js';
+import type { RegionLosses } from './region_losses.js';
 import { detectionTargets } from './targets.js';
 
+/** A detector of classes. */
+type ClassDetector = ModelOf<ClassDetectorConfig>;
+
 export interface DetectionTaskOptions {
-  model: DeformableDetr;
-  config: DeformableDetrConfig;
+  model: ClassDetector;
+  config: ClassDetectorConfig;
   train: WeightedDataset[];
   evaluation: Dataset;
-  losses: DetectionCriterion;
+  losses: DetectionCriterion | RegionLosses;
   settings: Pick<RunConfig, 'batchSize' | 'backboneLrMultiplier' | 'weightDecay'>;
 }
 
@@ -33,12 +40,20 @@ export interface DetectionBatch {
   samples: Sample[];
   input: PictureInput;
   targets: PaddedTargets;
+  /** What the step draws from. */
+  seed: tf.Tensor1D;
 }
 
 /** The tensors of a batch that the loss depends on. */
 export interface DetectionInputs {
   input: PictureInput;
   targets: PaddedTargets;
+  seed: tf.Tensor1D;
+}
+
+/** How a detector's losses are taken. */
+interface ClassLosses {
+  lossOf(model: ClassDetector, input: PictureInput, targets: PaddedTargets, random: RandomStream): TaskLoss;
 }
 
 /** Pictures evaluated at once. */
@@ -50,7 +65,7 @@ const PLACES = { includes: ['reference_points', 'sampling_offsets'], lrMultiplie
 
 /** Training of a detector of classes on pictures with boxes. */
 export class DetectionTask implements TrainTask<DetectionBatch, DetectionInputs> {
-  readonly model: DeformableDetr;
+  readonly model: ClassDetector;
   readonly stepsPerEpoch: number;
   readonly bestFigure = 'AP50';
   private readonly data: TaskData;
@@ -89,27 +104,29 @@ export class DetectionTask implements TrainTask<DetectionBatch, DetectionInputs>
     const { config } = this.options;
     const targets = detectionTargets(samples, config.labels);
     const images = samples.map(({ image }) => image);
+    const metres = samples.map(({ metresPerPixel }) => metresPerPixel);
+    const gsd = metresTensor(config, metres);
     const { pixels, mask } = batchPixels(images, config.preprocess);
-    return { samples, input: { pixels, pixelMask: mask }, targets };
+    return { samples, input: { pixels, pixelMask: mask, gsd }, targets, seed: seedTensor(random) };
   }
 
-  inputs({ input, targets }: DetectionBatch): DetectionInputs {
-    return { input, targets };
+  inputs({ input, targets, seed }: DetectionBatch): DetectionInputs {
+    return { input, targets, seed };
   }
 
-  loss({ input, targets }: DetectionInputs): TaskLoss {
-    const output = this.model.forward(input, { training: true });
-    const { total, parts } = this.options.losses.compute(output, targets);
-    return { total, parts };
+  loss({ input, targets, seed }: DetectionInputs): TaskLoss {
+    // The losses are those of the model's type.
+    const losses = this.options.losses as ClassLosses;
+    return losses.lossOf(this.model, input, targets, new RandomStream(seed));
   }
 
   sampleIds({ samples }: DetectionBatch): string[] {
     return samples.map(({ id }) => id);
   }
 
-  disposeBatch({ input, targets }: DetectionBatch): void {
-    input.pixels.dispose();
-    input.pixelMask?.dispose();
+  disposeBatch({ input, targets, seed }: DetectionBatch): void {
+    const { pixels, pixelMask, gsd } = input;
+    tf.dispose([pixels, pixelMask ?? [], gsd ?? [], seed]);
     tf.dispose([targets.boxes, targets.mask, targets.positiveMap]);
   }
 
@@ -129,7 +146,8 @@ export class DetectionTask implements TrainTask<DetectionBatch, DetectionInputs>
 
   private detect(samples: readonly Sample[], threshold: number): Promise<Detection[][]> {
     const images = samples.map(({ image }) => image);
-    return detectClasses(this.options, images, [], threshold);
+    const metres = samples.map(({ metresPerPixel }) => metresPerPixel);
+    return detectClasses(this.options, images, [], threshold, metres);
   }
 
   async samples(dir: string, step: number): Promise<string[]> {
