@@ -4,75 +4,63 @@ import * as tf from '@tensorflow/tfjs';
 import { ready } from '../../src/engine/index.js';
 import { buildModel } from '../../src/models/build.js';
 import { answersText, type ModelConfig, PRESETS } from '../../src/models/config.js';
-import type { DeformableDetr } from '../../src/models/deformable_detr/index.js';
 import type { Module } from '../../src/models/module.js';
-import type { TextDetector } from '../../src/models/text_detector.js';
-import {
-  smallConfig,
-  smallDetrConfig,
-  smallGroundingDinoConfig,
-  smallMdetrConfig,
-  smallUpstreamConfig,
-} from './small_config.js';
+import { SMALL_DETECTORS } from './small_config.js';
 
-/** Values that a kind of detector must tell; a pattern may stand for several. */
-const ROWS: readonly (readonly [config: ModelConfig, values: RegExp[]])[] = [
-  [
-    smallConfig('token-sigmoid'),
-    [/^encoder\.image\.1$/, /^encoder\.text\.1$/, /^memory$/, /^references$/, /^hidden$/],
-  ],
-  [smallMdetrConfig(), [/^proj$/, /^encoder\.1$/, /^img_memory$/, /^hs$/]],
-  [smallUpstreamConfig('vanilla'), [/^proj$/, /^encoder\.1$/, /^img_memory$/, /^hs$/]],
-  [smallUpstreamConfig('deformable'), [/^proj\.2$/, /^encoder\.1$/, /^img_memory$/, /^hs$/]],
-  [
-    smallGroundingDinoConfig(),
-    [/^encoder_input$/, /^encoder\.0\.vision$/, /^encoder\.0\.text$/, /^intermediate_hidden_states$/],
-  ],
-  [
-    smallDetrConfig('two-stage'),
-    [/^encoder_input$/, /^encoder_layer\.1$/, /^reference_points$/, /^intermediate_hidden_states$/],
-  ],
-];
+/** Values that a type of detector must tell. */
+const WANTED: Readonly<Record<ModelConfig['model_type'], readonly RegExp[]>> = {
+  'mdetr-g': [/^encoder\.image\.1$/, /^encoder\.text\.1$/, /^memory$/, /^references$/, /^hidden$/],
+  mdetr: [/^proj$/, /^encoder\.1$/, /^img_memory$/, /^hs$/],
+  'mdetr-g-upstream': [/^proj(\.2)?$/, /^encoder\.1$/, /^img_memory$/, /^hs$/],
+  'grounding-dino': [/^encoder\.0\.vision$/, /^encoder\.0\.text$/, /^intermediate_hidden_states$/],
+  'deformable-detr': [/^encoder_layer\.1$/, /^reference_points$/, /^intermediate_hidden_states$/],
+  'scalemae-det': [/^pyramid\.3$/, /^objectness$/, /^proposals$/, /^regions$/, /^class_logits$/],
+};
+
+/** A detector, as far as this test calls it. */
+interface Told extends Module {
+  forward(...given: unknown[]): { intermediates: Record<string, tf.Tensor> } & Record<string, unknown>;
+}
 
 beforeAll(async () => {
   await ready();
 });
 
 /** Runs a detector on a picture, and a text if it takes one. */
-function run(config: ModelConfig, model: Module, intermediates: boolean) {
-  const pixels = tf.randomNormal([1, 64, 64, 3], 0, 1, 'float32', 1) as tf.Tensor4D;
-  if (!answersText(config)) {
-    return (model as DeformableDetr).forward({ pixels, pixelMask: null }, { intermediates });
-  }
+function run(config: ModelConfig, model: Told, intermediates: boolean) {
+  const pixels = tf.randomNormal([1, 64, 64, 3], 0, 1, 'float32', 1);
+  if (!answersText(config)) return model.forward({ pixels, pixelMask: null }, { intermediates });
   const inputIds = tf.tensor2d([[4, 7, 9, 11, 2]], [1, 5], 'int32');
-  const words = tf.ones([1, 5]) as tf.Tensor2D;
-  const input = { pixels, pixelMask: null, inputIds, textMask: words };
-  return (model as unknown as TextDetector).forward(input, words, { intermediates }) as ReturnType<
-    DeformableDetr['forward']
-  >;
+  const words = tf.ones([1, 5]);
+  return model.forward({ pixels, pixelMask: null, inputIds, textMask: words }, words, { intermediates });
+}
+
+/** The tensors among the answers, apart from what is told. */
+function answers({ intermediates: _, ...output }: Record<string, unknown>): number[][] {
+  const tensors = Object.values(output).filter((value) => value instanceof tf.Tensor);
+  return tensors.map((tensor) => [...tensor.dataSync()]);
 }
 
 describe('values inside a detector', () => {
-  it.each(ROWS.map(([config, values]) => [config.preset, config, values] as const))(
-    '%s tells every stage by name, and answers the same',
-    (_, config, values) => {
-      const model = buildModel(config) as Module;
-      tf.tidy(() => {
-        const [with_, without] = [true, false].map((asked) => run(config, model, asked));
-        expect(without!.intermediates).toEqual({});
-        expect(with_!.pred_boxes.dataSync()).toEqual(without!.pred_boxes.dataSync());
-        const names = Object.keys(with_!.intermediates);
-        const text = answersText(config) ? [/^text_encoder\.embeddings$/, /^text_encoder\.layer\.0$/] : [];
-        for (const wanted of [/^backbone\..*stage4/, ...text, ...values])
-          expect(names.filter((name) => wanted.test(name))).not.toEqual([]);
-        for (const value of Object.values(with_!.intermediates)) expect(value.isDisposed).toBe(false);
-      });
-      model.dispose();
-    },
-  );
+  it.each(SMALL_DETECTORS)('%s tells every stage by name, and answers the same', (_, config) => {
+    const model = buildModel(config, 2) as unknown as Told;
+    tf.tidy(() => {
+      const [told, silent] = [true, false].map((asked) => run(config, model, asked));
+      expect(silent!.intermediates).toEqual({});
+      expect(answers(told!).length).toBeGreaterThan(1);
+      expect(answers(told!)).toEqual(answers(silent!));
+      const names = Object.keys(told!.intermediates);
+      const text = answersText(config) ? [/^text_encoder\.embeddings$/, /^text_encoder\.layer\.0$/] : [];
+      const last = config.model_type === 'scalemae-det' ? /^backbone\.block1$/ : /^backbone\..*stage4/;
+      for (const wanted of [last, ...text, ...WANTED[config.model_type]])
+        expect(names.filter((name) => wanted.test(name))).not.toEqual([]);
+      for (const value of Object.values(told!.intermediates)) expect(value.isDisposed).toBe(false);
+    });
+    model.dispose();
+  });
 
-  it('are looked at for every kind there is', () => {
-    const kinds = new Set(Object.values(PRESETS).map(({ model_type }) => model_type));
-    expect(new Set(ROWS.map(([{ model_type }]) => model_type))).toEqual(kinds);
+  it('are looked at for every type there is', () => {
+    const types = new Set(SMALL_DETECTORS.map(([, { model_type }]) => model_type));
+    for (const { model_type } of Object.values(PRESETS)) expect(types).toContain(model_type);
   });
 });

@@ -109,7 +109,7 @@ function compareForward(
     model.backbone.forward(input.pixels, { taps });
     const stage = model.propose(input);
     const read = model.read(stage, stage.proposals.boxes);
-    const whole: ScaleMaeDetOutput = { ...model.classify(read.cells), stage };
+    const whole: ScaleMaeDetOutput = { ...model.classify(read.cells), stage, intermediates: {} };
     return { output: plain(whole), tokens: taps.get('tokens')!, ...read, found: model.detections(whole) };
   });
   const { maps, anchors, objectness, deltas } = output;

@@ -5,6 +5,7 @@ import { detach, noGrad, type RandomStream } from '../../ops/index.js';
 import type { Backbone } from '../backbones/index.js';
 import type { PictureInput, TopDetections } from '../deformable_detr/index.js';
 import { Module } from '../module.js';
+import { numbered, Stages } from '../stages.js';
 import { layAnchors } from './anchors.js';
 import { clipBoxes, DETECTION_WEIGHTS, decodeBoxes, largeEnough } from './box_coder.js';
 import { BoxHead, type BoxOutput, mapOfBoxes, readBoxes } from './box_head.js';
@@ -38,11 +39,15 @@ export interface ProposalStage {
 
 export interface ScaleMaeDetOutput extends BoxOutput {
   stage: ProposalStage;
+  /** Values inside by name, if they were asked for. */
+  intermediates: Record<string, tf.Tensor>;
 }
 
 interface PassOptions {
   training?: boolean;
   random?: RandomStream;
+  /** Receives values inside the backbone by name. */
+  taps?: Map<string, tf.Tensor>;
 }
 
 /**
@@ -128,10 +133,25 @@ export class ScaleMaeDet extends Module {
     return this.boxHead.forward(cells);
   }
 
-  /** Both stages, for proposals. */
-  forward(input: PictureInput, pass: PassOptions = {}): ScaleMaeDetOutput {
-    const stage = this.propose(input, pass);
-    return { ...this.classify(this.read(stage, stage.proposals.boxes).cells), stage };
+  /** Both stages, for proposals. @param pass.intermediates also return named inner values, the backbone's as `backbone.*` */
+  forward(
+    input: PictureInput,
+    { intermediates, ...pass }: PassOptions & { intermediates?: boolean } = {},
+  ): ScaleMaeDetOutput {
+    const stages = new Stages(intermediates);
+    const stage = this.propose(input, { ...pass, ...stages.taps('backbone') });
+    const { cells } = this.read(stage, stage.proposals.boxes);
+    const output = this.classify(cells);
+    const inner = () => ({
+      ...numbered('pyramid', stage.maps),
+      objectness: stage.anchorOutput.objectness,
+      anchor_deltas: stage.anchorOutput.deltas,
+      proposals: stage.proposals.boxes,
+      regions: cells,
+      class_logits: output.classLogits,
+      box_deltas: output.deltas,
+    });
+    return { ...output, stage, intermediates: stages.all(inner) };
   }
 
   /**

@@ -11,6 +11,7 @@ import {
   smallDetrConfig,
   smallGroundingDinoConfig,
   smallMdetrConfig,
+  smallScaleMaeDetConfig,
   smallUpstreamConfig,
 } from '../small_config.js';
 
@@ -97,6 +98,10 @@ const ROWS: Readonly<Record<string, Row>> = {
   MdetrGUpstream: {
     settings: detector(smallUpstreamConfig('deformable')),
     inputs: [PICTURE, ...sentence(50)],
+  },
+  ScaleMaeDet: {
+    settings: detector(smallScaleMaeDetConfig()),
+    inputs: [PICTURE, { shape: [1], all: 0.5 }],
   },
   GroundingDino: { settings: detector(smallGroundingDinoConfig()), inputs: [PICTURE, ...sentence(1000)] },
 };
