@@ -66,6 +66,28 @@ describe.each(['plain', 'refine', 'two_stage'])('a checkpoint of Deformable DETR
   });
 });
 
+describe('names of a published detector', () => {
+  const folder = 'test/fixtures/detectors';
+  const { cases } = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8')) as {
+    cases: { name: string; files: string[]; aliases: Record<string, string> }[];
+  };
+
+  it.each(cases)('$name: all are written again, and no other', async ({ files, aliases }) => {
+    const list = files.find((file) => file.startsWith('names/'))!;
+    const shapes = new Map<string, number[]>(JSON.parse(readFileSync(join(folder, list), 'utf8')));
+    for (const [name, first] of Object.entries(aliases)) shapes.set(name, shapes.get(first)!);
+    const tensors = [...shapes].map(([name, shape]): [string, StoredTensor] => {
+      const size = shape.reduce((product, n) => product * n, 1);
+      return [name, { dtype: 'F32', shape, data: new Float32Array(size).fill(0.5) }];
+    });
+    writeSafetensors(at('published.safetensors'), tensors);
+    await convertCheckpoint(at('published.safetensors'), at('published'));
+    await convertCheckpoint(at('published'), at('written.safetensors'), { names: 'original' });
+    const written = (await readCheckpoint(at('written.safetensors'))).tensors;
+    expect(new Map([...written].map(([name, { shape }]) => [name, shape]))).toEqual(shapes);
+  });
+});
+
 describe('convertCheckpoint', () => {
   it('gives Hugging Face the norm that its Swin does not use', async () => {
     await convertCheckpoint('test/fixtures/deformable-detr/swin_two_stage', at('swin'), {
