@@ -73,9 +73,15 @@ function line({ name, kind, size, parameters, flops, published }: Row, width: nu
   return [
     name.padEnd(width),
     `${(parameters / 1e6).toFixed(1)} M`.padStart(8),
-    ...(flops === null ? [] : [`${(flops / 1e9).toPrecision(3)} GFLOP ${at}`.padEnd(28)]),
+    ...(flops === null ? [] : [`${giga(flops)} GFLOP ${at}`.padEnd(28)]),
     published ?? 'nothing published',
   ].join('  ');
+}
+
+/** Three digits, or all before the point. */
+function giga(flops: number): string {
+  const value = flops / 1e9;
+  return value < 100 ? value.toPrecision(3) : value.toFixed(0);
 }
 
 async function describeBundled(name: string): Promise<string> {
