@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
+import { backboneConfig, backboneNames, buildBackbone } from '../src/models/backbones/index.js';
 import { buildModel } from '../src/models/build.js';
 import { preset } from '../src/models/config.js';
 import { groundingDinoNames, huggingFaceGroundingDinoConfig } from '../src/models/grounding_dino/index.js';
@@ -43,6 +44,7 @@ export interface ModelCase {
 /** Every model that is timed beside PyTorch. To add one: a row here and, for another library, a kind in models_torch.py. */
 export const MODEL_CASES: readonly ModelCase[] = [
   { name: 'Grounding DINO tiny, 800 x 1066, one prompt', goal: 0.5, build: groundingDinoTiny },
+  { name: 'Swin-T backbone, 800 x 800', goal: 0.7, build: swinTiny },
 ];
 
 /** A picture of random values. */
@@ -92,6 +94,28 @@ function groundingDinoTiny(): BuiltCase {
       inputs: () => ({ pixels: channelsFirst(pixels), ids, mask: tf.cast(mask, 'int32') }),
       tolerance: 2e-3,
       strays: 0.05,
+    },
+  };
+}
+
+function swinTiny(): BuiltCase {
+  const settings = { out_features: ['stage1', 'stage2', 'stage3', 'stage4'] };
+  const backbone = buildBackbone('swin-tiny', settings);
+  disturbVectors(backbone);
+  const pixels = randomPicture(800, 800);
+  return {
+    module: backbone,
+    inputs: { pixels },
+    forward: ({ pixels: x }) => {
+      const { levels } = backbone.forward(x as tf.Tensor4D);
+      return Object.fromEntries(levels.map((level, i) => [`map${i}`, level]));
+    },
+    peer: {
+      kind: 'swin',
+      config: { architectures: ['SwinBackbone'], ...backboneConfig('swin-tiny', settings) },
+      weights: weightsNamed(backbone, backboneNames('swin-tiny'), 'Hugging Face'),
+      inputs: () => ({ pixels: channelsFirst(pixels) }),
+      tolerance: 2e-3,
     },
   };
 }

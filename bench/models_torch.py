@@ -42,8 +42,19 @@ def grounding_dino(folder, _config):
     return model, forward
 
 
+def swin(folder, _config):
+    """The feature maps of transformers' Swin."""
+    model = transformers.SwinBackbone.from_pretrained(folder, dtype=torch.float32)
+
+    def forward(inputs):
+        maps = model(pixel_values=inputs["pixels"]).feature_maps
+        return {f"map{i}": x.permute(0, 2, 3, 1) for i, x in enumerate(maps)}  # a view: it takes no time
+
+    return model, forward
+
+
 # A function that takes a folder and its parsed config.json, and gives the module and what is timed.
-KINDS = {"grounding-dino": grounding_dino}
+KINDS = {"grounding-dino": grounding_dino, "swin": swin}
 
 
 class Case:
