@@ -45,6 +45,8 @@ export interface ModelCase {
 export const MODEL_CASES: readonly ModelCase[] = [
   { name: 'Grounding DINO tiny, 800 x 1066, one prompt', goal: 0.5, build: groundingDinoTiny },
   { name: 'Swin-T backbone, 800 x 800', goal: 0.7, build: swinTiny },
+  backboneCase('MPViT-S', 'mpvit-small', 'mpvit'),
+  backboneCase('CoaT-Lite-S', 'coat-lite-small', 'coat-lite'),
 ];
 
 /** A picture of random values. */
@@ -116,6 +118,37 @@ function swinTiny(): BuiltCase {
       weights: weightsNamed(backbone, backboneNames('swin-tiny'), 'Hugging Face'),
       inputs: () => ({ pixels: channelsFirst(pixels) }),
       tolerance: 2e-3,
+    },
+  };
+}
+
+/**
+ * A backbone alone, under its original's names.
+ * @param kind in models_torch.py
+ */
+function backboneCase(title: string, name: string, kind: string): ModelCase {
+  return {
+    name: `${title} backbone, 800 x 800`,
+    goal: 0.7,
+    build: () => {
+      const module = buildBackbone(name);
+      disturbVectors(module);
+      const pixels = randomPicture(800, 800);
+      return {
+        module,
+        inputs: { pixels },
+        forward: ({ pixels: x }) => {
+          const { levels } = module.forward(x as tf.Tensor4D);
+          return Object.fromEntries(levels.map((level, i) => [`level${i}`, level]));
+        },
+        peer: {
+          kind,
+          config: backboneConfig(name),
+          weights: weightsNamed(module, backboneNames(name), 'original'),
+          inputs: () => ({ pixels: channelsFirst(pixels) }),
+          tolerance: 1e-3,
+        },
+      };
     },
   };
 }

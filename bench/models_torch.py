@@ -18,6 +18,7 @@ import os
 import sys
 import time
 
+import backbones_torch
 import safetensors.torch
 import torch
 import transformers
@@ -54,7 +55,7 @@ def swin(folder, _config):
 
 
 # A function that takes a folder and its parsed config.json, and gives the module and what is timed.
-KINDS = {"grounding-dino": grounding_dino, "swin": swin}
+KINDS = {"grounding-dino": grounding_dino, "swin": swin, **backbones_torch.KINDS}
 
 
 class Case:
