@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Backbones on PyTorch for the benchmark of models: CoaT-Lite (Xu et al. 2021) and MPViT (Lee et al. 2022), written after the papers on the weights' published names. Maps are given as
+"""Backbones on PyTorch for the benchmark of models: CoaT-Lite (Xu et al. 2021) and MPViT (Lee et al. 2022), written after
+the papers on the weights' published names. Maps are given as
 [batch, height, width, channels], which costs PyTorch nothing: they are views.
 """
 
