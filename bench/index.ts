@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * All timings but the long ones, or those named:
- * `npm run bench [-- model compiled detectors models ms_deform_attn fused_ops profile serve time_to_accuracy]`.
+ * `npm run bench [-- model compiled detectors models ms_deform_attn fused_ops memory profile serve time_to_accuracy]`.
  *
  *   --no-peer      ours alone, without other people's implementations beside it
  *   --threads N    threads of each side (2)
@@ -19,6 +19,7 @@ const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
   detectors: () => import('./detectors.js'),
   models: () => import('./models.js'),
   model: () => import('./model.js'),
+  memory: () => import('./memory.js'),
   profile: () => import('./profile.js'),
   serve: () => import('./serve.js'),
   time_to_accuracy: () => import('./time_to_accuracy.js'),
