@@ -62,6 +62,10 @@ describe('the package', () => {
       'models/mdetr-g-tiny/model.safetensors',
       'models/mdetr-g-tiny/tokenizer.json',
       'models/mdetr-g-tiny/README.md',
+      'models/mdetr-g-minilm-tiny/config.json',
+      'models/mdetr-g-minilm-tiny/model.safetensors',
+      'models/mdetr-g-minilm-tiny/tokenizer.json',
+      'models/mdetr-g-minilm-tiny/README.md',
     ])
       expect(packed).toContain(path);
     expect(packed.some((path) => /^prebuilds\/.*\/addon\/tfgeo_node\.node$/.test(path))).toBe(true);
@@ -70,7 +74,7 @@ describe('the package', () => {
   it('holds nothing else', () => {
     const strangers = packed.filter(
       (path) =>
-        !/^(dist\/(src|bin|vendor)|csrc|models\/mdetr-g-tiny|prebuilds)\//.test(path) &&
+        !/^(dist\/(src|bin|vendor)|csrc|models\/mdetr-g-(tiny|minilm-tiny)|prebuilds)\//.test(path) &&
         !/^(package\.json|bin\/tfgeo-train\.mjs|binding\.gyp|LICENSE|NOTICE|README\.md|CHANGELOG\.md)$/.test(
           path,
         ),

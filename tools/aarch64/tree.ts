@@ -18,7 +18,7 @@ import { build } from 'esbuild';
 import { readManifest, replaceFolder, writeManifest } from '../../src/engine/cache.js';
 
 /** Folders with programs. */
-const CODE = ['src', 'bin', 'tools'];
+const CODE = ['src', 'bin', 'tools', 'bench'];
 /** What programs read. */
 const LINKED = ['package.json', 'binding.gyp', 'csrc', 'dist', 'models', 'prebuilds', 'test'];
 const SHARP_BINARIES = '@img';
