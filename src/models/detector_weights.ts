@@ -15,7 +15,7 @@ import {
   originalGroundingDinoConfig,
   readGroundingDinoConfig,
 } from './grounding_dino/index.js';
-import { isOriginalMdetr, mdetrNames, originalMdetrConfig } from './mdetr/index.js';
+import { isOriginalMdetr, mdetrGNames, mdetrNames, originalMdetrConfig } from './mdetr/index.js';
 import type { Module } from './module.js';
 import { scaleMaeDetNames } from './scalemae_det/index.js';
 import type { CheckpointFile } from './weights/checkpoint_file.js';
@@ -29,7 +29,7 @@ type Tensors = ReadonlyMap<string, StoredTensor>;
 const NAMES: Readonly<Record<ModelConfig['model_type'], (backbone: string) => readonly NameMap[]>> = {
   'mdetr-g': () => [],
   mdetr: mdetrNames,
-  'mdetr-g-upstream': mdetrNames,
+  'mdetr-g-upstream': mdetrGNames,
   'grounding-dino': groundingDinoNames,
   'deformable-detr': detrNames,
   'scalemae-det': scaleMaeDetNames,

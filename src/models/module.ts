@@ -18,6 +18,13 @@ export interface Parameter {
   readonly trainable: boolean;
 }
 
+/** Values that follow from a module's settings. PyTorch's modules keep such tables in their state dicts all the same. */
+export interface Table {
+  readonly shape: number[];
+  /** Row-major; int64 as 64-bit numbers. */
+  readonly data: Float32Array | BigInt64Array;
+}
+
 export interface ParameterSpec {
   /** Shape as stored here (see ParameterLayout). */
   shape: number[];
@@ -35,6 +42,7 @@ export interface ParameterSpec {
  */
 export abstract class Module {
   private readonly ownParameters = new Map<string, Parameter>();
+  private readonly ownTables = new Map<string, () => Table>();
   private readonly childModules = new Map<string, Module>();
   private readonly borrowedModules = new Map<string, Module>();
 
@@ -46,6 +54,11 @@ export abstract class Module {
     );
     this.ownParameters.set(name, { variable, layout: spec.layout ?? 'same', trainable });
     return variable;
+  }
+
+  /** Registers a table that the reference keeps beside its parameters; made when it is asked for. */
+  protected table(name: string, make: () => Table): void {
+    this.ownTables.set(name, make);
   }
 
   /** Registers `module` under `name` (which may hold dots) and returns it. */
@@ -80,6 +93,15 @@ export abstract class Module {
       for (const [key, parameter] of module.namedParameters(`${prefix}${name}.`, borrowed))
         all.set(key, parameter);
     }
+    return all;
+  }
+
+  /** All tables by dotted name, as {@link namedParameters}. */
+  namedTables(prefix = ''): Map<string, () => Table> {
+    const all = new Map<string, () => Table>();
+    for (const [name, make] of this.ownTables) all.set(prefix + name, make);
+    for (const [name, module] of this.childModules)
+      for (const [key, make] of module.namedTables(`${prefix}${name}.`)) all.set(key, make);
     return all;
   }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { countParts, type NameMap, type ShapeOf } from '../weights/name_map.js';
+import { countParts, keepsAll, type NameMap, type ShapeOf } from '../weights/name_map.js';
 import type { MpvitConfig } from './mpvit_config.js';
 
 /**
@@ -15,6 +15,7 @@ export const MPVIT_NAMES: readonly NameMap[] = [
       { names: /^cls_head\./, why: 'classifier of whole pictures' },
       { names: /\.num_batches_tracked$/, why: 'counter of training steps' },
     ],
+    keeps: keepsAll,
     inDetr: 'backbone.0.backbone.',
   },
 ];

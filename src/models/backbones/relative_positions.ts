@@ -1,5 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
+import type { Table } from '../module.js';
+
+/** Row of a table of `(2 * tableWindow - 1)^2` relative positions that tokens `i` and `j` of a window find theirs in. */
+function rowOf(i: number, j: number, window: number, tableWindow: number): number {
+  const dy = Math.floor(i / window) - Math.floor(j / window);
+  const dx = (i % window) - (j % window);
+  const span = tableWindow - 1;
+  return (dy + span) * (2 * tableWindow - 1) + dx + span;
+}
+
+/** The row of each pair of tokens of a window, as published Swins keep it: int64 `[window^2, window^2]`. */
+export function relativePositionIndex(window: number): Table {
+  const tokens = window * window;
+  const data = new BigInt64Array(tokens * tokens);
+  for (let pair = 0; pair < data.length; pair++) {
+    data[pair] = BigInt(rowOf(Math.floor(pair / tokens), pair % tokens, window, window));
+  }
+  return { shape: [tokens, tokens], data };
+}
 
 /** Where each pair of tokens of a window finds its relative position in a table of biases. */
 export class RelativePositions {
@@ -9,30 +28,19 @@ export class RelativePositions {
    * @param window side of the windows in use, at most `tableWindow`
    * @param tableWindow side that the table was made for: it has `(2 * tableWindow - 1)^2` rows
    */
-  constructor(
-    private readonly window: number,
-    private readonly tableWindow: number,
-    heads: number,
-  ) {
+  constructor(window: number, tableWindow: number, heads: number) {
     const tokens = window * window;
     const values = new Int32Array(heads * tokens * tokens * 2);
     let next = 0;
     for (let head = 0; head < heads; head++) {
       for (let i = 0; i < tokens; i++) {
         for (let j = 0; j < tokens; j++) {
-          values[next++] = this.row(i, j);
+          values[next++] = rowOf(i, j, window, tableWindow);
           values[next++] = head;
         }
       }
     }
     this.places = tf.keep(tf.tensor4d(values, [heads, tokens, tokens, 2], 'int32'));
-  }
-
-  private row(i: number, j: number): number {
-    const dy = Math.floor(i / this.window) - Math.floor(j / this.window);
-    const dx = (i % this.window) - (j % this.window);
-    const span = this.tableWindow - 1;
-    return (dy + span) * (2 * this.tableWindow - 1) + dx + span;
   }
 
   /** @param table `[(2 * tableWindow - 1)^2, heads]` @returns `[heads, window^2, window^2]` */

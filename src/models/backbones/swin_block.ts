@@ -15,7 +15,7 @@ import { dropPath } from '../layers/dropout.js';
 import { linearRows, relu } from '../layers/fused.js';
 import { Module } from '../module.js';
 import type { ForwardOptions } from './backbone.js';
-import { RelativePositions } from './relative_positions.js';
+import { RelativePositions, relativePositionIndex } from './relative_positions.js';
 import type { SwinConfig } from './swin_config.js';
 
 /** First values of Swin's linear layers. */
@@ -102,6 +102,7 @@ export class SwinBlock extends Module {
       shape: [(2 * window_size - 1) ** 2, heads],
       init,
     });
+    this.table('attention.self.relative_position_index', () => relativePositionIndex(window_size));
     this.query = projection('query');
     this.key = projection('key');
     this.value = projection('value');

@@ -3,8 +3,8 @@ import * as tf from '@tensorflow/tfjs';
 import { type Grid, type PlanCache, windowAttention } from '../../ops/index.js';
 import type { Linear } from '../layers/basic.js';
 import { linearRows, relu } from '../layers/fused.js';
-import { Module } from '../module.js';
-import { RelativePositions } from './relative_positions.js';
+import { Module, type Table } from '../module.js';
+import { RelativePositions, relativePositionIndex } from './relative_positions.js';
 import { applyLinear, swinLinear } from './swin_block.js';
 
 /** Hidden channels of the small network that makes position biases. */
@@ -38,6 +38,12 @@ export class CosineWindowAttention extends Module {
     this.proj = this.child('proj', swinLinear(channels, channels));
     this.hidden = this.child('cpb_mlp.0', swinLinear(2, BIAS_CHANNELS));
     this.heads_ = this.child('cpb_mlp.2', swinLinear(BIAS_CHANNELS, heads, false));
+    this.table('relative_coords_table', () => logDistances(window));
+    // Flat in torchvision.
+    this.table('relative_position_index', () => {
+      const { data } = relativePositionIndex(window);
+      return { shape: [data.length], data };
+    });
   }
 
   /** @param x `[batch * height * width, C]` @param shifted by half a window @returns the same shape */
@@ -69,7 +75,10 @@ export class CosineWindowAttention extends Module {
   /** `[heads, window^2, window^2]` */
   private positionBias(plans: PlanCache): tf.Tensor {
     const { window, heads } = this;
-    const distances = plans.get(`distances ${window}`, () => tf.keep(logDistances(window)));
+    const distances = plans.get(`distances ${window}`, () => {
+      const { shape, data } = logDistances(window);
+      return tf.keep(tf.tensor2d(data as Float32Array, [shape[1]! * shape[2]!, 2]));
+    });
     const positions = plans.get(
       `positions ${window} ${heads}`,
       () => new RelativePositions(window, window, heads),
@@ -79,11 +88,12 @@ export class CosineWindowAttention extends Module {
   }
 }
 
-/** Distances of two tokens of a window, (dy, dx) scaled to [-8, 8] and then to logarithms: `[(2 * window - 1)^2, 2]`. */
-function logDistances(window: number): tf.Tensor2D {
+/** Distances of two tokens of a window, (dy, dx) scaled to [-8, 8] and then to logarithms: `[1, 2 * window - 1, 2 * window - 1, 2]`. */
+function logDistances(window: number): Table {
   const along = Array.from({ length: 2 * window - 1 }, (_, i) => {
     const distance = ((i - (window - 1)) / (window - 1)) * 8;
     return (Math.sign(distance) * Math.log2(Math.abs(distance) + 1)) / Math.log2(8);
   });
-  return tf.tensor2d(along.flatMap((dy) => along.map((dx) => [dy, dx])));
+  const pairs = along.flatMap((dy) => along.flatMap((dx) => [dy, dx]));
+  return { shape: [1, along.length, along.length, 2], data: Float32Array.from(pairs) };
 }

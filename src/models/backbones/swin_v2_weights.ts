@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { countParts, type NameMap, type ShapeOf } from '../weights/name_map.js';
+import { countParts, keepsAll, type NameMap, type ShapeOf } from '../weights/name_map.js';
 import type { SwinV2Config } from './swin_v2_config.js';
 
 /**
@@ -18,6 +18,7 @@ export const SWIN_V2_NAMES: readonly NameMap[] = [
         why: 'table that follows from the window size',
       },
     ],
+    keeps: keepsAll,
   },
 ];
 

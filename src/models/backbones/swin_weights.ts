@@ -5,6 +5,7 @@ import {
   chooseNames,
   countParts,
   type Dropped,
+  keepsAll,
   type NameMap,
   type NameRule,
   packedPlace,
@@ -45,6 +46,7 @@ const BLOCK: readonly NameRule[] = [
   [/^layernorm_after\./, 'norm2.'],
   [/^attention\.self\.(?:query|key|value)\./, 'attn.qkv.'],
   [/^attention\.self\.relative_position_bias_table$/, 'attn.relative_position_bias_table'],
+  [/^attention\.self\.relative_position_index$/, 'attn.relative_position_index'],
   [/^attention\.output\.dense\./, 'attn.proj.'],
   [/^intermediate\.dense\./, 'mlp.fc1.'],
   [/^output\.dense\./, 'mlp.fc2.'],
@@ -59,10 +61,11 @@ interface Layout {
   downsample(stage: number): string;
   /** Inner names of a block that differ from the original's. */
   inner?: readonly NameRule[];
+  keeps?: NameMap['keeps'];
 }
 
 /** A map to files that pack query, key and value. */
-function packedNames({ origin, hallmark, outside, block, downsample, inner = [] }: Layout): NameMap {
+function packedNames({ origin, hallmark, outside, block, downsample, inner = [], keeps }: Layout): NameMap {
   const place: NameMap['place'] = (own) => {
     const stage = /^encoder\.layers\.(\d+)\.(?:blocks\.(\d+)|downsample)\.(.+)$/.exec(own);
     if (!stage) return { name: applyRules(outside, own) };
@@ -72,7 +75,7 @@ function packedNames({ origin, hallmark, outside, block, downsample, inner = [] 
     const letter = /^attention\.self\.(query|key|value)\./.exec(rest)?.[1];
     return letter === undefined ? { name } : packedPlace(name, letter);
   };
-  return { origin, hallmark, place, dropped: DROPPED };
+  return { origin, hallmark, place, dropped: DROPPED, ...(keeps ? { keeps } : {}) };
 }
 
 const ORIGINAL_OUTSIDE: readonly NameRule[] = [
@@ -93,9 +96,10 @@ const original = packedNames({
   outside: ORIGINAL_OUTSIDE,
   block: (stage, index) => `layers.${stage}.blocks.${index}`,
   downsample: (stage) => `layers.${stage}.downsample`,
+  keeps: keepsAll,
 });
 
-/** timm counts the merging of patches to the stage behind it. */
+/** timm counts the merging of patches to the stage behind it, and keeps no tables. */
 const timm = packedNames({
   origin: 'timm',
   hallmark: /^layers\.1\.downsample\./,
@@ -118,6 +122,7 @@ const torchvision = packedNames({
     [/^mlp\.fc1\./, 'mlp.0.'],
     [/^mlp\.fc2\./, 'mlp.3.'],
   ],
+  keeps: (_, { data }) => ({ shape: [data.length], data }),
 });
 
 /** How published Swins are named; own names are Hugging Face's. */

@@ -25,6 +25,8 @@ export class BatchNorm extends Module {
     const shape = [features];
     this.weight = this.parameter('weight', { shape, init: { kind: 'ones' } });
     this.bias = this.parameter('bias', { shape, init: { kind: 'zeros' } });
+    // PyTorch counts the steps of training; nothing here depends on them.
+    this.table('num_batches_tracked', () => ({ shape: [], data: new BigInt64Array(1) }));
     this.runningMean = this.parameter('running_mean', { shape, init: { kind: 'zeros' }, trainable: false });
     this.runningVar = this.parameter('running_var', { shape, init: { kind: 'ones' }, trainable: false });
   }

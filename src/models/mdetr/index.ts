@@ -3,7 +3,7 @@ export { boxesInPixels, rankQueries, softTokenScores } from './answers.js';
 export { type PooledPair, SoftTokenDetector, type SoftTokenOutput } from './detector.js';
 export { Mdetr } from './mdetr.js';
 export { MdetrGUpstream } from './mdetr_g_upstream.js';
-export { mdetrNames, mdetrNamesWith } from './names.js';
+export { mdetrGNames, mdetrNames, mdetrNamesWith } from './names.js';
 export {
   ALIGN_SCALES,
   CLASS_SCALES,

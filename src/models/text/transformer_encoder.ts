@@ -104,6 +104,10 @@ class Embeddings extends Module {
       new Embedding(rows, config.hidden_size, { kind: 'normal', std: config.initializer_range });
     this.words = this.child('word_embeddings', table(config.vocab_size));
     this.places = this.child('position_embeddings', table(config.max_position_embeddings));
+    const count = config.max_position_embeddings;
+    this.table('position_ids', () => {
+      return { shape: [1, count], data: BigInt64Array.from({ length: count }, (_, i) => BigInt(i)) };
+    });
     this.types = this.child('token_type_embeddings', table(config.type_vocab_size));
     this.norm = this.child('LayerNorm', new LayerNorm(config.hidden_size, config.layer_norm_eps));
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EXIT_CODES, UserError } from '../../errors.js';
+import type { Table } from '../module.js';
 import type { StoredTensor } from './safetensors.js';
 
 /** Where a parameter lies in a file: a tensor, or rows of one that several parameters share in equal parts. */
@@ -22,8 +23,13 @@ export interface NameMap {
   place(own: string): PlaceInFile;
   /** Names in such files that the module has no use for, and why. */
   readonly dropped: readonly Dropped[];
-  /** Tensors that the reference wants to find in a file though nothing uses them. */
+  /** Tensors that the reference wants to find in a file though nothing here uses them or tells their values. */
   unused?(shapeOf: ShapeOf): ReadonlyMap<string, StoredTensor>;
+  /**
+   * What the reference keeps of a module's table (`Module.namedTables`), null if nothing; it lies at the table's `place`.
+   * Without this, none is kept.
+   */
+  keeps?(own: string, table: Table): Table | null;
   /** Of a backbone: what stands in front of its names in checkpoints of Deformable DETR, if not `backbone.0.body.`. */
   readonly inDetr?: string;
 }
@@ -40,6 +46,11 @@ export const SAME_NAMES: NameMap = {
   place: (name) => ({ name }),
   dropped: [],
 };
+
+/** Of a {@link NameMap}: every table is kept as it is. */
+export function keepsAll(_own: string, table: Table): Table {
+  return table;
+}
 
 /** A change of names: what fits the expression is replaced. The first that fits counts. */
 export type NameRule = readonly [own: RegExp, inFile: string];
@@ -89,6 +100,7 @@ export function nestNames(
         map.unused?.(shapeLookup((name) => shapeOf(own + name))) ?? new Map<string, StoredTensor>();
       return new Map([...inside].map(([name, tensor]) => [inFile + name, tensor]));
     },
+    keeps: (name, table) => map.keeps?.(name.slice(own.length), table) ?? null,
   };
 }
 
@@ -106,10 +118,12 @@ export function joinNames(
   rest: Omit<NameMap, 'hallmark'>,
   parts: readonly [NamedPart, ...NamedPart[]],
 ): NameMap {
+  const mapOf = (own: string) => parts.find((part) => own.startsWith(part.own))?.map ?? rest;
   return {
     ...rest,
     hallmark: parts[0].map.hallmark,
-    place: (own) => (parts.find((part) => own.startsWith(part.own))?.map ?? rest).place(own),
+    place: (own) => mapOf(own).place(own),
+    keeps: (own, table) => mapOf(own).keeps?.(own, table) ?? null,
     dropped: [...rest.dropped, ...parts.flatMap(({ map }) => map.dropped)],
     ...(parts[0].map.unused ? { unused: parts[0].map.unused } : {}),
   };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { EXIT_CODES, UserError } from '../../errors.js';
-import type { Module, Parameter, ParameterLayout } from '../module.js';
+import type { Module, Parameter, ParameterLayout, Table } from '../module.js';
 import { type NameMap, type PlaceInFile, SAME_NAMES, type ShapeOf, shapeLookup } from './name_map.js';
 import type { StoredTensor, TensorData } from './safetensors.js';
 
@@ -292,7 +292,7 @@ export interface SaveOptions {
   everyName?: boolean;
 }
 
-/** All values of a module in the reference's layouts, as `loadStateDict` and PyTorch take them. */
+/** All values of a module in the reference's layouts, as `loadStateDict` and PyTorch take them, and the tables that it keeps. */
 export function saveStateDict(
   module: Module,
   { names = SAME_NAMES, everyName = false }: SaveOptions = {},
@@ -315,9 +315,17 @@ export function saveStateDict(
     result.set(name, stored);
   }
   for (const [name, packed] of parts) result.set(name, joinRows(packed));
+  for (const [own, make] of names.keeps ? module.namedTables() : []) {
+    const kept = names.keeps?.(own, make());
+    if (kept) result.set(names.place(own).name, storeTable(kept));
+  }
   for (const [name, tensor] of names.unused?.(shapesOf(module)) ?? [])
     if (!result.has(name)) result.set(name, tensor);
   return result;
+}
+
+function storeTable({ shape, data }: Table): StoredTensor {
+  return { dtype: data instanceof BigInt64Array ? 'I64' : 'F32', shape, data };
 }
 
 function shapesOf(module: Module): ShapeOf {

@@ -84,6 +84,11 @@ describe('names of a published detector', () => {
     await convertCheckpoint(at('published.safetensors'), at('published'));
     await convertCheckpoint(at('published'), at('written.safetensors'), { names: 'original' });
     const written = (await readCheckpoint(at('written.safetensors'))).tensors;
+    // The lists are of floats. Batch norms that train have a counter; frozen ones have none.
+    if (list.includes('mpvit')) {
+      const means = [...shapes.keys()].filter((name) => name.endsWith('.running_mean'));
+      for (const mean of means) shapes.set(mean.replace('running_mean', 'num_batches_tracked'), []);
+    }
     expect(new Map([...written].map(([name, { shape }]) => [name, shape]))).toEqual(shapes);
   });
 });
