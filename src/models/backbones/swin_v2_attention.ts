@@ -91,8 +91,9 @@ export class CosineWindowAttention extends Module {
 /** Distances of two tokens of a window, (dy, dx) scaled to [-8, 8] and then to logarithms: `[1, 2 * window - 1, 2 * window - 1, 2]`. */
 function logDistances(window: number): Table {
   const along = Array.from({ length: 2 * window - 1 }, (_, i) => {
-    const distance = ((i - (window - 1)) / (window - 1)) * 8;
-    return (Math.sign(distance) * Math.log2(Math.abs(distance) + 1)) / Math.log2(8);
+    // Rounded to float32 after each step, as the published tables are.
+    const distance = Math.fround(Math.fround((i - (window - 1)) / (window - 1)) * 8);
+    return (Math.sign(distance) * Math.fround(Math.log2(Math.fround(Math.abs(distance) + 1)))) / 3;
   });
   const pairs = along.flatMap((dy) => along.flatMap((dx) => [dy, dx]));
   return { shape: [1, along.length, along.length, 2], data: Float32Array.from(pairs) };

@@ -74,6 +74,15 @@ describe('tables of Swin V2', () => {
     backbone.dispose();
   });
 
+  it('are rounded as PyTorch rounds them', () => {
+    const backbone = buildBackbone('swin-v2', { ...SMALL, window_size: 8 });
+    const { data } = tablesOf(backbone, 'swin-v2', 'torchvision')['features.1.0.attn.relative_coords_table']!;
+    const along = Array.from({ length: 8 }, (_, i) => data[2 * (7 + i) + 1]);
+    const torch = [0, 0.366511852, 0.572068989, 0.715613842, 0.82601577, 0.915744603, 0.991334915, 1.0566417];
+    expect(along).toEqual(torch.map(Math.fround));
+    backbone.dispose();
+  });
+
   it('complete the names of torchvision', () => {
     const list = JSON.parse(readFileSync('test/fixtures/backbones/names/swin_v2_t.json', 'utf8'));
     // The list is of floats.
