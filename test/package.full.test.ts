@@ -18,6 +18,8 @@ import sharp from 'sharp';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'tfgeo-pack-'));
+const prebuilds = join(root, 'prebuilds');
+const hadPrebuilds = existsSync(prebuilds);
 let tarball = '';
 let packed: string[] = [];
 
@@ -40,7 +42,11 @@ beforeAll(() => {
   packed = report!.files.map(({ path }) => path);
 });
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+  // What is prebuilt goes before what is compiled, so that the next tests would not see changed sources compiled.
+  if (!hadPrebuilds) rmSync(prebuilds, { recursive: true, force: true });
+});
 
 describe('the package', () => {
   it('holds what is needed to run, and its licences', () => {
