@@ -7,8 +7,8 @@ import type { Recipe } from './types.js';
  *
  *     tfgeo-train train --recipe demo --out runs/crowns
  *
- * Three minutes on two cores. Expect the loss to fall and AP50 on the crowns of the validation part to rise: in one run from
- * 11.4 to 10.4 and from 0.33 to 0.41.
+ * Two to three minutes on two cores. Expect the loss to fall, in one run from 6.4 to 5.9. The model has seen these crowns before, so that
+ * AP50 on the validation part moves about where it started: 0.59 before, 0.61 at the best checkpoint, 0.58 at the end.
  */
 export const demo: Recipe = {
   about: 'A few minutes of fine-tuning on tree crowns, as in npm run demo',
