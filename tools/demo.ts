@@ -41,7 +41,7 @@ const PARTS: readonly Part[] = [
   { title: 'Set up: TensorFlow and the native parts', run: setUp },
   { title: 'Tree crowns in a real georeferenced picture', run: detectCrowns },
   { title: 'One made harbour, two sentences', run: detectHarbour },
-  { title: 'Fine-tuning on real tree crowns', run: fineTune },
+  { title: 'Fine-tuning on words the model never saw', run: fineTune },
 ];
 
 /** Runs `tfgeo-train` with these arguments, printed as a person would type them. */
@@ -114,13 +114,11 @@ async function fineTune(): Promise<string[]> {
   const course = ap.map(({ step, AP50 }) => `${AP50.toFixed(3)} after ${step} steps`).join(', ');
   console.log(`loss ${before.toFixed(2)} -> ${after.toFixed(2)}; AP50 on the validation part: ${course}`);
   need(after < before, 'the loss did not fall');
-  // The model of the package has seen these crowns before: AP50 has little to gain, and a few crowns move it by hundredths.
-  const best = Math.max(...ap.slice(1).map(({ AP50 }) => AP50));
-  need(best > 0.9 * ap[0]!.AP50, 'AP50 fell');
+  need(ap.at(-1)!.AP50 > ap[0]!.AP50, 'AP50 did not rise');
   for (const name of ['curves.png', 'curves.svg', 'model/model.safetensors'])
     need(existsSync(join(run, name)), `${name} is missing`);
   return [
-    `${join(run, 'curves.png')}  loss ${before.toFixed(2)} -> ${after.toFixed(2)}, AP50 ${ap[0]!.AP50.toFixed(3)} -> ${best.toFixed(3)} (checkpoints/best)`,
+    `${join(run, 'curves.png')}  loss ${before.toFixed(2)} -> ${after.toFixed(2)}, AP50 ${ap[0]!.AP50.toFixed(3)} -> ${ap.at(-1)!.AP50.toFixed(3)}`,
     `${join(run, 'samples')}  what the model finds, before and after`,
     `${join(run, 'model')}  the fine-tuned model, for detect -m`,
   ];
