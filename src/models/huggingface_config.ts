@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EXIT_CODES, UserError } from '../errors.js';
+import { backboneConfig } from './backbones/index.js';
+import type { DeformableSizes } from './deformable_sizes.js';
 import { type TextEncoderConfig, textEncoderSettings } from './text/index.js';
 
 type Settings = Readonly<Record<string, unknown>>;
@@ -48,6 +50,51 @@ export function huggingFaceSettings(
       const known = Object.keys(textEncoderSettings(name, {}));
       return Object.fromEntries(Object.entries(given).filter(([key]) => known.includes(key)));
     },
+  };
+}
+
+/** Keys of sizes that Deformable DETR and what is built on it share, and the values where a file leaves one out (null: not the same). */
+const SIZES: Readonly<
+  Record<Exclude<keyof DeformableSizes, 'queries'>, readonly [key: string, missing: number | null]>
+> = {
+  dModel: ['d_model', 256],
+  encoderLayers: ['encoder_layers', 6],
+  encoderHeads: ['encoder_attention_heads', 8],
+  encoderPoints: ['encoder_n_points', 4],
+  encoderFfn: ['encoder_ffn_dim', null],
+  decoderLayers: ['decoder_layers', 6],
+  decoderHeads: ['decoder_attention_heads', 8],
+  decoderPoints: ['decoder_n_points', 4],
+  decoderFfn: ['decoder_ffn_dim', null],
+  levels: ['num_feature_levels', 4],
+};
+
+/** Sizes of a transformer, as a detector's `config.json` gives them. @param ffn inner width where the file does not say */
+export function readDeformableSizes(
+  read: HuggingFaceSettings,
+  queries: number,
+  ffn: number,
+): DeformableSizes {
+  const sizes = Object.entries(SIZES).map(([name, [key, missing]]) => [
+    name,
+    read.count(key, missing ?? ffn),
+  ]);
+  return { ...(Object.fromEntries(sizes) as Omit<DeformableSizes, 'queries'>), queries };
+}
+
+/** What the `config.json` of all these detectors says of sizes and backbone: the reverse of `readDeformableSizes`. */
+export function huggingFaceDetector(
+  sizes: DeformableSizes,
+  backbone: { name: string; config: Settings },
+): Record<string, unknown> {
+  const named = Object.entries(SIZES).map(([name, [key]]) => [key, sizes[name as keyof typeof SIZES]]);
+  return {
+    backbone: null,
+    backbone_config: backboneConfig(backbone.name, backbone.config),
+    use_pretrained_backbone: false,
+    use_timm_backbone: false,
+    ...Object.fromEntries(named),
+    num_queries: sizes.queries,
   };
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EXIT_CODES, UserError } from '../errors.js';
 import { type BackboneSettings, backboneFamilies, inferBackbone } from './backbones/index.js';
+import type { DeformableSizes } from './deformable_sizes.js';
 import { inferTextEncoder, type TextEncoderConfig } from './text/index.js';
 import type { CheckpointFile } from './weights/checkpoint_file.js';
 import { shapeLookup } from './weights/name_map.js';
@@ -103,17 +104,24 @@ function shapesBehind(tensors: OriginalFile['tensors'], prefix: string): Map<str
   return shapes;
 }
 
-/** Sizes of a transformer with deformable attention. */
-interface DeformableSizes {
-  dModel: number;
-  encoderLayers: number;
-  encoderHeads: number;
-  encoderPoints: number;
-  encoderFfn: number;
-  decoderLayers: number;
-  decoderPoints: number;
-  levels: number;
-  queries: number;
+/** Sizes of the transformer of Deformable DETR and of what is built on it. @param embedded width, maps and boxes */
+export function originalDeformableSizes(
+  read: OriginalReader,
+  embedded: Pick<DeformableSizes, 'dModel' | 'levels' | 'queries'>,
+): DeformableSizes {
+  const heads = read.number('nheads', 8);
+  const ffn = (stack: string) => read.shape(`transformer.${stack}.layers.0.linear1.weight`)[0]!;
+  return {
+    ...embedded,
+    encoderLayers: read.layers('encoder'),
+    encoderHeads: heads,
+    encoderPoints: read.points('encoder.layers.0.self_attn', heads, embedded.levels),
+    encoderFfn: ffn('encoder'),
+    decoderLayers: read.layers('decoder'),
+    decoderHeads: heads,
+    decoderPoints: read.points('decoder.layers.0.cross_attn', heads, embedded.levels),
+    decoderFfn: ffn('decoder'),
+  };
 }
 
 /** Arguments that the programs of Deformable DETR and of what is built on it have for them. */

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { backboneConfig } from '../backbones/index.js';
 import type { DeformableDetrConfig } from '../config.js';
-import { huggingFaceBackbone, huggingFaceSettings } from '../huggingface_config.js';
+import {
+  huggingFaceBackbone,
+  huggingFaceDetector,
+  huggingFaceSettings,
+  readDeformableSizes,
+} from '../huggingface_config.js';
 import { IMAGENET } from '../preprocess.js';
 
 /** Keys whose other values are not supported, and the one that is. */
@@ -21,29 +25,20 @@ export function readHuggingFaceConfig(
   source: string,
   untied = false,
 ): DeformableDetrConfig {
-  const { count, fail } = huggingFaceSettings(config, source, ['deformable_detr'], FIXED);
+  const read = huggingFaceSettings(config, source, ['deformable_detr'], FIXED);
   const twoStage = config.two_stage === true;
+  const queries = twoStage ? read.count('two_stage_num_proposals', 300) : read.count('num_queries', 300);
   const boxRefine = config.with_box_refine === true;
   return {
     model_type: 'deformable-detr',
     preset: 'deformable-detr',
-    backbone: backboneOf(config, fail),
+    backbone: backboneOf(config, read.fail),
     labels: labelsOf(config),
     preprocess: { ...IMAGENET, multiple: 32 },
     imageSize: 800,
     threshold: 0.3,
     transformer: {
-      dModel: count('d_model', 256),
-      encoderLayers: count('encoder_layers', 6),
-      encoderHeads: count('encoder_attention_heads', 8),
-      encoderPoints: count('encoder_n_points', 4),
-      encoderFfn: count('encoder_ffn_dim', 1024),
-      decoderLayers: count('decoder_layers', 6),
-      decoderHeads: count('decoder_attention_heads', 8),
-      decoderPoints: count('decoder_n_points', 4),
-      decoderFfn: count('decoder_ffn_dim', 1024),
-      levels: count('num_feature_levels', 4),
-      queries: twoStage ? count('two_stage_num_proposals', 300) : count('num_queries', 300),
+      ...readDeformableSizes(read, queries, 1024),
       boxRefine,
       twoStage,
       sharedClassHead: !twoStage && (!boxRefine || !untied),
@@ -83,21 +78,7 @@ export function huggingFaceDetrConfig({ backbone, labels, transformer }: Deforma
     architectures: ['DeformableDetrForObjectDetection'],
     model_type: 'deformable_detr',
     ...FIXED,
-    backbone: null,
-    backbone_config: backboneConfig(backbone.name, backbone.config),
-    use_pretrained_backbone: false,
-    use_timm_backbone: false,
-    d_model: transformer.dModel,
-    encoder_layers: transformer.encoderLayers,
-    encoder_attention_heads: transformer.encoderHeads,
-    encoder_n_points: transformer.encoderPoints,
-    encoder_ffn_dim: transformer.encoderFfn,
-    decoder_layers: transformer.decoderLayers,
-    decoder_attention_heads: transformer.decoderHeads,
-    decoder_n_points: transformer.decoderPoints,
-    decoder_ffn_dim: transformer.decoderFfn,
-    num_feature_levels: transformer.levels,
-    num_queries: queries,
+    ...huggingFaceDetector(transformer, backbone),
     ...(twoStage ? { two_stage_num_proposals: queries } : {}),
     with_box_refine: transformer.boxRefine,
     two_stage: twoStage,

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { DeformableDetrConfig } from '../config.js';
-import { deformableArguments, type OriginalFile, readOriginal } from '../original_config.js';
+import {
+  deformableArguments,
+  type OriginalFile,
+  originalDeformableSizes,
+  readOriginal,
+} from '../original_config.js';
 import { IMAGENET } from '../preprocess.js';
 import type { StoredTensor } from '../weights/safetensors.js';
 import type { TorchValue } from '../weights/torch/write.js';
@@ -32,9 +37,9 @@ export function originalDetrConfig(file: OriginalFile, source: string): Deformab
   const read = readOriginal(file, source, FIXED);
   const { shape } = read;
   const [levels, dModel] = shape(HALLMARK) as [number, number];
-  const heads = read.number('nheads', 8);
   const twoStage = read.has('transformer.enc_output.weight');
   const boxRefine = read.has('transformer.decoder.bbox_embed.0.layers.0.weight');
+  const queries = twoStage ? read.number('num_queries', 300) : shape('query_embed.weight')[0]!;
   const classes = shape('class_embed.0.weight')[0]!;
   return {
     model_type: 'deformable-detr',
@@ -48,17 +53,7 @@ export function originalDetrConfig(file: OriginalFile, source: string): Deformab
     imageSize: 800,
     threshold: 0.3,
     transformer: {
-      dModel,
-      encoderLayers: read.layers('encoder'),
-      encoderHeads: heads,
-      encoderPoints: read.points('encoder.layers.0.self_attn', heads, levels),
-      encoderFfn: shape('transformer.encoder.layers.0.linear1.weight')[0]!,
-      decoderLayers: read.layers('decoder'),
-      decoderHeads: heads,
-      decoderPoints: read.points('decoder.layers.0.cross_attn', heads, levels),
-      decoderFfn: shape('transformer.decoder.layers.0.linear1.weight')[0]!,
-      levels,
-      queries: twoStage ? read.number('num_queries', 300) : shape('query_embed.weight')[0]!,
+      ...originalDeformableSizes(read, { dModel, levels, queries }),
       boxRefine,
       twoStage,
       sharedClassHead: !boxRefine,

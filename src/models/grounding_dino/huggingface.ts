@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import { backboneConfig } from '../backbones/index.js';
 import type { GroundingDinoConfig } from '../config.js';
-import { type HuggingFaceSettings, huggingFaceBackbone, huggingFaceSettings } from '../huggingface_config.js';
+import {
+  type HuggingFaceSettings,
+  huggingFaceBackbone,
+  huggingFaceDetector,
+  huggingFaceSettings,
+  readDeformableSizes,
+} from '../huggingface_config.js';
 import { IMAGENET } from '../preprocess.js';
 import { textEncoderFamily, textEncoderSettings } from '../text/index.js';
 import { BERT_DELIMITERS } from './presets.js';
@@ -45,17 +50,7 @@ export function readGroundingDinoConfig(
     imageSize: 800,
     threshold: 0.3,
     transformer: {
-      dModel: read.count('d_model', 256),
-      encoderLayers: read.count('encoder_layers', 6),
-      encoderHeads: read.count('encoder_attention_heads', 8),
-      encoderPoints: read.count('encoder_n_points', 4),
-      encoderFfn: read.count('encoder_ffn_dim', 2048),
-      decoderLayers: read.count('decoder_layers', 6),
-      decoderHeads: read.count('decoder_attention_heads', 8),
-      decoderPoints: read.count('decoder_n_points', 4),
-      decoderFfn: read.count('decoder_ffn_dim', 2048),
-      levels: read.count('num_feature_levels', 4),
-      queries: read.count('num_queries', 900),
+      ...readDeformableSizes(read, read.count('num_queries', 900), 2048),
       textTokens: read.count('max_text_len', 256),
       logits: mm ? 'scaled' : 'dot',
       sharedBoxHead: config.decoder_bbox_embed_share !== false,
@@ -99,25 +94,11 @@ export function huggingFaceGroundingDinoConfig({
     architectures: [mm ? 'MMGroundingDinoForObjectDetection' : 'GroundingDinoForObjectDetection'],
     model_type: mm ? 'mm-grounding-dino' : 'grounding-dino',
     ...FIXED,
-    backbone: null,
-    backbone_config: backboneConfig(backbone.name, backbone.config),
-    use_pretrained_backbone: false,
-    use_timm_backbone: false,
+    ...huggingFaceDetector(transformer, backbone),
     text_config: {
       model_type: textEncoderFamily(text.name),
       ...textEncoderSettings(text.name, text.config),
     },
-    d_model: transformer.dModel,
-    encoder_layers: transformer.encoderLayers,
-    encoder_attention_heads: transformer.encoderHeads,
-    encoder_n_points: transformer.encoderPoints,
-    encoder_ffn_dim: transformer.encoderFfn,
-    decoder_layers: transformer.decoderLayers,
-    decoder_attention_heads: transformer.decoderHeads,
-    decoder_n_points: transformer.decoderPoints,
-    decoder_ffn_dim: transformer.decoderFfn,
-    num_feature_levels: transformer.levels,
-    num_queries: transformer.queries,
     max_text_len: transformer.textTokens,
     positional_embedding_temperature: transformer.temperature,
     fusion_droppath: transformer.fusionDropPath,

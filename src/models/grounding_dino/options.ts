@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { DeformableSizes } from '../deformable_sizes.js';
 
 /**
  * How queries and words are compared: `dot` is Grounding DINO's plain product; `scaled` divides by the root of the width
@@ -7,23 +8,11 @@
 export const LOGIT_KINDS = ['dot', 'scaled'] as const;
 export type LogitKind = (typeof LOGIT_KINDS)[number];
 
-/** Everything about the transformer and the heads; backbone and text encoder are built outside. */
-export interface GroundingDinoOptions {
-  dModel: number;
-  encoderLayers: number;
-  /** Heads of deformable attention; fusion and text attention have half as many. */
-  encoderHeads: number;
-  encoderPoints: number;
-  /** Inner width of the encoder's feed-forward layers; fusion and text layers have half of it. */
-  encoderFfn: number;
-  decoderLayers: number;
-  decoderHeads: number;
-  decoderPoints: number;
-  decoderFfn: number;
-  /** Feature maps. Those beyond the backbone's are made by convolutions of stride 2. */
-  levels: number;
-  /** Boxes predicted. */
-  queries: number;
+/**
+ * Everything about the transformer and the heads; backbone and text encoder are built outside. Fusion and text attention have
+ * half of `encoderHeads`, fusion and text layers half of `encoderFfn`.
+ */
+export interface GroundingDinoOptions extends DeformableSizes {
   /** Most tokens of a text, special ones included. */
   textTokens: number;
   logits: LogitKind;

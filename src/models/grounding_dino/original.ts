@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { GroundingDinoConfig } from '../config.js';
-import { deformableArguments, type OriginalFile, readOriginal } from '../original_config.js';
+import {
+  deformableArguments,
+  type OriginalFile,
+  originalDeformableSizes,
+  readOriginal,
+} from '../original_config.js';
 import { IMAGENET } from '../preprocess.js';
 import type { TorchValue } from '../weights/torch/write.js';
 import { BERT_DELIMITERS } from './presets.js';
@@ -22,7 +27,6 @@ export function originalGroundingDinoConfig(file: OriginalFile, source: string):
   const read = readOriginal(file, source);
   const [queries = 0, dModel = 0] = read.shape('transformer.tgt_embed.weight');
   const levels = read.count((i) => `input_proj.${i}.0.weight`);
-  const heads = read.number('nheads', 8);
   const text = read.textEncoder('bert.');
   return {
     model_type: 'grounding-dino',
@@ -33,17 +37,7 @@ export function originalGroundingDinoConfig(file: OriginalFile, source: string):
     imageSize: 800,
     threshold: 0.3,
     transformer: {
-      dModel,
-      encoderLayers: read.layers('encoder'),
-      encoderHeads: heads,
-      encoderPoints: read.points('encoder.layers.0.self_attn', heads, levels),
-      encoderFfn: read.shape('transformer.encoder.layers.0.linear1.weight')[0]!,
-      decoderLayers: read.layers('decoder'),
-      decoderHeads: heads,
-      decoderPoints: read.points('decoder.layers.0.cross_attn', heads, levels),
-      decoderFfn: read.shape('transformer.decoder.layers.0.linear1.weight')[0]!,
-      levels,
-      queries,
+      ...originalDeformableSizes(read, { dModel, levels, queries }),
       textTokens: read.number('max_text_len', 256),
       logits: 'dot',
       sharedBoxHead: sharesBoxHead(file.tensors),
