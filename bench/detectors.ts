@@ -18,10 +18,10 @@ import { buildDetectionLosses } from '../src/train/detection/losses.js';
 import { DetectionTask } from '../src/train/detection/task.js';
 import { AdamW } from '../src/train/optimizer.js';
 import { Stepper } from '../src/train/run/step.js';
-import { DetectorPeer, type Taken } from './detectors_peer.js';
+import { DetectorPeer } from './detectors_peer.js';
 import { benchOptions } from './options.js';
 import { machine, machineLine, markdownTable, quietLoad, writeDocument, writeResults } from './results.js';
-import { printTable } from './timing.js';
+import { median, printTable, type Taken, timed } from './timing.js';
 
 const PRESET = 'deformable-detr-r50';
 const SIZE = 800;
@@ -57,15 +57,16 @@ const peer = options.peer ? await DetectorPeer.start(options.threads) : null;
 await peer?.load({ model, config, pixels, boxes, size: SIZE });
 if (peer) await compare(peer);
 const steps = [steppers(false), steppers(true)] as const;
+const [compiled, product] = [compiledForward(), gemm()];
 const work: Work = {
-  'forward, eager': timed(() => tf.dispose(tf.tidy(() => forward(pixels)))),
-  'forward, compiled': timed(compiledForward()),
+  'forward, eager': () => timed(() => tf.dispose(tf.tidy(() => forward(pixels)))),
+  'forward, compiled': () => timed(compiled),
   ...(peer ? { 'forward, PyTorch': () => peer.time('forward') } : {}),
   ...(peer ? { 'forward, ONNX Runtime': () => peer.time('onnx') } : {}),
-  'training step, eager': timed(steps[0]),
-  'training step, compiled': timed(steps[1]),
+  'training step, eager': () => timed(steps[0]),
+  'training step, compiled': () => timed(steps[1]),
   ...(peer ? { 'training step, PyTorch': () => peer.time('step') } : {}),
-  [`product of ${GEMM} x ${GEMM}`]: timed(gemm()),
+  [`product of ${GEMM} x ${GEMM}`]: () => timed(product),
 };
 const times: Record<string, Taken[]> = {};
 for (let round = 0; round <= options.rounds; round++) {
@@ -149,15 +150,6 @@ function steppers(compiled: boolean): () => Promise<void> {
   };
 }
 
-function timed(run: () => void | Promise<void>): () => Promise<Taken> {
-  return async () => {
-    const [before, processor] = [performance.now(), process.cpuUsage()];
-    await run();
-    const { user, system } = process.cpuUsage(processor);
-    return { wall: performance.now() - before, processor: (user + system) / 1000 };
-  };
-}
-
 /** @throws Error where predictions are further from PyTorch's than they may be */
 async function compare(other: DetectorPeer): Promise<void> {
   const wanted = await other.predictions();
@@ -233,9 +225,4 @@ function peerVersions(words: string): Record<string, string> {
   const [torch, ...others] = words.split(' ');
   const pairs = others.flatMap((name, i) => (i % 2 === 0 ? [[name, others[i + 1]!] as const] : []));
   return { torch: torch!, ...Object.fromEntries(pairs) };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }

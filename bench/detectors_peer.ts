@@ -6,10 +6,10 @@ import type { DeformableDetrConfig } from '../src/models/config.js';
 import type { DeformableDetr } from '../src/models/deformable_detr/index.js';
 import { writeSafetensors } from '../src/models/weights/safetensors.js';
 import { saveStateDict } from '../src/models/weights/state_dict.js';
-import { packageRoot } from '../src/package.js';
 import { TRANSFORMERS } from '../tools/python_environment.js';
 import { huggingFaceConfig } from './detectors_model.js';
 import { PythonPeer, torchPython } from './python_peer.js';
+import type { Taken } from './timing.js';
 
 /** What the peer needs beside PyTorch. */
 const PACKAGES = [
@@ -22,19 +22,12 @@ const PACKAGES = [
   'pillow',
 ];
 
-/** Milliseconds on the clock, and of all threads together. */
-export interface Taken {
-  wall: number;
-  processor: number;
-}
-
 /** A running `detectors_torch.py`. */
 export class DetectorPeer extends PythonPeer {
   /** @throws UserError where PyTorch does not start */
   static async start(threads: number): Promise<DetectorPeer> {
     const python = await torchPython(console.log, PACKAGES);
-    const script = join(packageRoot(), 'bench', 'detectors_torch.py');
-    return new DetectorPeer(PythonPeer.spawn(python, script, threads)).begin();
+    return new DetectorPeer(PythonPeer.spawn(python, 'detectors_torch.py', threads)).begin();
   }
 
   /** Hands over weights, a picture and the objects to be found in it. */
@@ -56,9 +49,8 @@ export class DetectorPeer extends PythonPeer {
   }
 
   /** One run. */
-  async time(what: 'forward' | 'step' | 'onnx'): Promise<Taken> {
-    const [wall, processor] = (await this.ask(`time ${what}`)).split(' ').map(Number) as [number, number];
-    return { wall, processor };
+  time(what: 'forward' | 'step' | 'onnx'): Promise<Taken> {
+    return this.taken(`time ${what}`);
   }
 
   /** What PyTorch predicts. */

@@ -11,16 +11,13 @@ Stays alive and takes one command per line, so that the timings of several progr
 It answers `ok ...` or `error ...`.
 """
 
-import argparse
 import importlib.metadata
-import io
 import os
-import sys
-import time
 
 import numpy
 import torch
 import transformers
+from peer import serve, timed
 
 
 class Model:
@@ -101,10 +98,7 @@ class Model:
         return session
 
     def time(self, what):
-        work = {"forward": self.forward, "step": self.step, "onnx": self.onnx}[what]
-        clock, processor = time.perf_counter(), time.process_time()
-        work()
-        return 1000 * (time.perf_counter() - clock), 1000 * (time.process_time() - processor)
+        return timed({"forward": self.forward, "step": self.step, "onnx": self.onnx}[what])
 
     def save(self, folder):
         output = self.forward()
@@ -117,33 +111,13 @@ def answer(model, words):
     if words[0] == "load":
         return Model(words[1], dict(word.split("=", 1) for word in words[2:])), "ok"
     if words[0] == "time":
-        return model, "ok " + " ".join(f"{t:.6f}" for t in model.time(words[1]))
+        return model, model.time(words[1])
     if words[0] == "save":
         model.save(words[1])
         return model, "ok"
     raise ValueError(f"unknown command {words[0]}")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--threads", type=int, default=2)
-    torch.set_num_threads(parser.parse_args().threads)
-    replies = sys.stdout
-    sys.stdout = io.StringIO()  # exporters talk
-    onnxruntime = importlib.metadata.version("onnxruntime")
-    versions = f"{torch.__version__} transformers {transformers.__version__} onnxruntime {onnxruntime}"
-    print(f"ready {versions}", file=replies, flush=True)
-    model = None
-    for line in sys.stdin:
-        words = line.split()
-        if not words or words[0] == "quit":
-            break
-        try:
-            model, reply = answer(model, words)
-        except Exception as error:  # what went wrong is the other side's to report
-            reply = f"error {type(error).__name__}: " + " ".join(str(error).split())[:400]
-        print(reply, file=replies, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    onnxruntime = importlib.metadata.version("onnxruntime")
+    serve(f"{torch.__version__} transformers {transformers.__version__} onnxruntime {onnxruntime}", answer)

@@ -8,10 +8,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import { compile, ready } from '../src/engine/index.js';
 import { type BuiltCase, MODEL_CASES, type ModelCase } from './models_cases.js';
-import { ModelPeer, type Taken } from './models_peer.js';
+import { ModelPeer } from './models_peer.js';
 import { benchOptions } from './options.js';
 import { machine, machineLine, markdownTable, quietLoad, writeDocument, writeResults } from './results.js';
-import { printTable } from './timing.js';
+import { median, printTable, type Taken, timed } from './timing.js';
 
 /** Threads of the side that has just worked come to rest in this time. */
 const REST_MS = 100;
@@ -44,7 +44,7 @@ async function measure({ name, goal, build }: ModelCase): Promise<Times> {
     // The first round is not counted: graphs are optimised, memory is taken.
     for (let round = 0; round <= options.rounds; round++) {
       await pause(REST_MS);
-      const own = timed(() => tf.dispose(run(built.inputs)));
+      const own = await timed(() => tf.dispose(run(built.inputs)));
       await pause(REST_MS);
       const torch = peer ? await peer.time() : null;
       const beside = torch ? `, PyTorch ${torch.wall.toFixed(0)} ms` : '';
@@ -59,13 +59,6 @@ async function measure({ name, goal, build }: ModelCase): Promise<Times> {
     built.module.dispose();
     tf.dispose(built.inputs);
   }
-}
-
-function timed(run: () => void): Taken {
-  const [before, processor] = [performance.now(), process.cpuUsage()];
-  run();
-  const { user, system } = process.cpuUsage(processor);
-  return { wall: performance.now() - before, processor: (user + system) / 1000 };
 }
 
 /** @throws Error where more of an output is further from PyTorch's than may be */
@@ -96,7 +89,10 @@ async function compare(
 /** Prints the table; writes it where everything was measured. */
 function report(): void {
   const rows = all.map(({ name, goal, own, torch }) => {
-    const [ours, theirs] = [median(own), median(torch)];
+    const [ours, theirs] = [own, torch].map((taken) => median(taken.map(({ wall }) => wall))) as [
+      number,
+      number,
+    ];
     return [
       name,
       ours.toFixed(0),
@@ -114,9 +110,4 @@ function report(): void {
   const path = writeResults('models', { machine: where, times: all });
   const body = [machineLine(where), markdownTable(head, rows)].join('\n\n');
   console.log(`written: ${path}, ${writeDocument('models', body)}`);
-}
-
-function median(taken: readonly Taken[]): number {
-  const sorted = taken.map(({ wall }) => wall).sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }

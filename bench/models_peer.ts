@@ -4,27 +4,20 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { readSafetensors, writeSafetensors } from '../src/models/weights/safetensors.js';
 import { storeTensor } from '../src/models/weights/state_dict.js';
-import { packageRoot } from '../src/package.js';
 import { TRANSFORMERS } from '../tools/python_environment.js';
 import type { BuiltCase } from './models_cases.js';
 import { PythonPeer, torchPython } from './python_peer.js';
+import type { Taken } from './timing.js';
 
 /** What the peer needs beside PyTorch. */
 const PACKAGES = [TRANSFORMERS, 'safetensors', 'scipy', 'pillow'];
-
-/** Milliseconds on the clock, and of all threads together. */
-export interface Taken {
-  wall: number;
-  processor: number;
-}
 
 /** A running `models_torch.py`. */
 export class ModelPeer extends PythonPeer {
   /** @throws UserError where PyTorch does not start */
   static async start(threads: number): Promise<ModelPeer> {
     const python = await torchPython(console.log, PACKAGES);
-    const script = join(packageRoot(), 'bench', 'models_torch.py');
-    return new ModelPeer(PythonPeer.spawn(python, script, threads)).begin();
+    return new ModelPeer(PythonPeer.spawn(python, 'models_torch.py', threads)).begin();
   }
 
   /** Hands over weights and inputs. */
@@ -38,9 +31,8 @@ export class ModelPeer extends PythonPeer {
   }
 
   /** One forward pass. */
-  async time(): Promise<Taken> {
-    const [wall, processor] = (await this.ask('time')).split(' ').map(Number) as [number, number];
-    return { wall, processor };
+  time(): Promise<Taken> {
+    return this.taken('time');
   }
 
   /** What PyTorch gives. */

@@ -11,17 +11,14 @@ Stays alive and takes one command per line, so that the timings of several progr
 It answers `ok ...` or `error ...`. A new kind is a function and a row in KINDS.
 """
 
-import argparse
-import io
 import json
 import os
-import sys
-import time
 
 import backbones_torch
 import safetensors.torch
 import torch
 import transformers
+from peer import serve, timed
 
 
 def grounding_dino(folder, _config):
@@ -74,11 +71,6 @@ class Case:
         with torch.no_grad():
             return self.forward(self.inputs)
 
-    def time(self):
-        clock, processor = time.perf_counter(), time.process_time()
-        self.run()
-        return 1000 * (time.perf_counter() - clock), 1000 * (time.process_time() - processor)
-
     def save(self):
         outputs = {name: x.contiguous() for name, x in self.run().items()}
         safetensors.torch.save_file(outputs, os.path.join(self.folder, "outputs.safetensors"))
@@ -89,31 +81,12 @@ def answer(case, words):
     if words[0] == "load":
         return Case(words[1], words[2]), "ok"
     if words[0] == "time":
-        return case, "ok " + " ".join(f"{t:.6f}" for t in case.time())
+        return case, timed(case.run)
     if words[0] == "save":
         case.save()
         return case, "ok"
     raise ValueError(f"unknown command {words[0]}")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--threads", type=int, default=2)
-    torch.set_num_threads(parser.parse_args().threads)
-    replies = sys.stdout
-    sys.stdout = io.StringIO()  # libraries talk
-    print(f"ready {torch.__version__} transformers {transformers.__version__}", file=replies, flush=True)
-    case = None
-    for line in sys.stdin:
-        words = line.split()
-        if not words or words[0] == "quit":
-            break
-        try:
-            case, reply = answer(case, words)
-        except Exception as error:  # what went wrong is the other side's to report
-            reply = f"error {type(error).__name__}: " + " ".join(str(error).split())[:400]
-        print(reply, file=replies, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(f"{torch.__version__} transformers {transformers.__version__}", answer)

@@ -14,7 +14,7 @@ import { VARIANTS, type Variant, variantInputs } from './ms_deform_attn_variants
 import { benchOptions } from './options.js';
 import { torchPython } from './python_peer.js';
 import { machine, machineLine, markdownTable, quietLoad, writeDocument, writeResults } from './results.js';
-import { printTable } from './timing.js';
+import { median, printTable } from './timing.js';
 import { TorchPeer } from './torch_peer.js';
 
 /** What both sides give may differ by this much of the largest value of a tensor. */
@@ -161,10 +161,4 @@ function cell(times: readonly number[]): string {
 
 function digits(time: number): string {
   return time >= 100 ? time.toFixed(0) : time >= 10 ? time.toFixed(1) : time.toFixed(2);
-}
-
-function median(times: readonly number[]): number {
-  const sorted = [...times].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
 }

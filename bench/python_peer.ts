@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { lastLine } from '../src/engine/process.js';
 import { EXIT_CODES, UserError } from '../src/errors.js';
+import { packageRoot } from '../src/package.js';
 import { pythonWithTorch } from '../tools/python_environment.js';
+import type { Taken } from './timing.js';
 
 const REMEDY = 'set TFGEO_BENCH_PYTHON to a Python that has what is needed, or run with --no-peer';
 
@@ -63,8 +65,9 @@ export class PythonPeer {
     process.on('close', end);
   }
 
-  /** The process of a script. */
-  protected static spawn(python: string, script: string, threads: number): ChildProcessWithoutNullStreams {
+  /** The process of a script of this folder. */
+  protected static spawn(python: string, name: string, threads: number): ChildProcessWithoutNullStreams {
+    const script = join(packageRoot(), 'bench', name);
     return spawn(python, [script, '--threads', String(threads)], { stdio: 'pipe' });
   }
 
@@ -92,6 +95,12 @@ export class PythonPeer {
     const [word, ...rest] = (await this.next()).split(' ');
     if (word !== 'ok') throw new Error(`the peer, asked to ${command.split(' ')[0]}: ${rest.join(' ')}`);
     return rest.join(' ');
+  }
+
+  /** One run of what a command times. */
+  protected async taken(command: string): Promise<Taken> {
+    const [wall, processor] = (await this.ask(command)).split(' ').map(Number) as [number, number];
+    return { wall, processor };
   }
 
   protected write(name: string, values: Float32Array): void {

@@ -18,6 +18,27 @@ export function fastest(run: () => tf.Tensor | tf.Tensor[], seconds = 1.5, most 
   return best;
 }
 
+/** Milliseconds on the clock, and of all threads together. */
+export interface Taken {
+  wall: number;
+  processor: number;
+}
+
+/** What one run takes. */
+export async function timed(run: () => void | Promise<void>): Promise<Taken> {
+  const [before, processor] = [performance.now(), process.cpuUsage()];
+  await run();
+  const { user, system } = process.cpuUsage(processor);
+  return { wall: performance.now() - before, processor: (user + system) / 1000 };
+}
+
+/** The middle one, or the mean of the two in the middle; NaN of none. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
+}
+
 /** One line per row, columns aligned. */
 export function printTable(title: string, head: string[], rows: (string | number)[][]): void {
   const cells = [head, ...rows].map((row) =>

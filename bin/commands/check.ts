@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EXIT_CODES } from '../../src/errors.js';
 import { checkExamples } from '../../src/export/index.js';
-import type { Command } from './command.js';
+import { type Command, THREADS_OPTION } from './command.js';
 import { startEngine } from './engine.js';
 import { numberFlag } from './flag_values.js';
 
@@ -18,13 +18,7 @@ export const check: Command = {
       defaultDescription: '0.0001',
     },
     json: { describe: 'Print the report as JSON', type: 'boolean', default: false },
-    threads: {
-      describe: 'Threads to compute with; 0 = all cores',
-      type: 'string',
-      requiresArg: true,
-      defaultDescription: '0',
-      group: 'Machine:',
-    },
+    ...THREADS_OPTION,
   },
   async run(flags) {
     const tolerance = numberFlag(flags, 'tolerance', { min: 0, max: 1 });

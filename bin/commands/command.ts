@@ -22,14 +22,8 @@ export interface CommandRow {
   load(): Promise<Command>;
 }
 
-/** Flags that choose the engine, for every command that computes. */
-export const ENGINE_OPTIONS: Record<string, Options> = {
-  engine: {
-    describe: 'What computes; auto = the best one present',
-    choices: ['auto', 'tensorflow', 'wasm', 'cpu'],
-    default: 'auto',
-    group: 'Machine:',
-  },
+/** For every command that computes. */
+export const THREADS_OPTION: Record<'threads', Options> = {
   threads: {
     describe: 'Threads to compute with; 0 = all cores',
     type: 'string',
@@ -37,6 +31,17 @@ export const ENGINE_OPTIONS: Record<string, Options> = {
     defaultDescription: '0',
     group: 'Machine:',
   },
+};
+
+/** Flags that choose the engine. */
+export const ENGINE_OPTIONS: Record<string, Options> = {
+  engine: {
+    describe: 'What computes; auto = the best one present',
+    choices: ['auto', 'tensorflow', 'wasm', 'cpu'],
+    default: 'auto',
+    group: 'Machine:',
+  },
+  ...THREADS_OPTION,
   eager: {
     describe: 'Run operation by operation instead of compiled: slower, for finding faults',
     type: 'boolean',

@@ -2,7 +2,7 @@
 import { load } from '../../src/detector.js';
 import { EXIT_CODES, UserError } from '../../src/errors.js';
 import { type ExportOptions, exportModel } from '../../src/export/index.js';
-import type { Command, Flags } from './command.js';
+import { type Command, type Flags, THREADS_OPTION } from './command.js';
 import { startEngine } from './engine.js';
 import { numberFlag, textFlag } from './flag_values.js';
 
@@ -75,13 +75,7 @@ export const exportCommand: Command = {
       type: 'boolean',
       default: true,
     },
-    threads: {
-      describe: 'Threads to compute with; 0 = all cores',
-      type: 'string',
-      requiresArg: true,
-      defaultDescription: '0',
-      group: 'Machine:',
-    },
+    ...THREADS_OPTION,
   },
   async run(flags) {
     const folder = textFlag(flags, 'output')!;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EXIT_CODES } from '../../src/errors.js';
 import { type RunningServer, serve as startServer } from '../../src/serving/index.js';
-import type { Command } from './command.js';
+import { type Command, THREADS_OPTION } from './command.js';
 import { startEngine } from './engine.js';
 import { numberFlag, textFlag } from './flag_values.js';
 
@@ -54,13 +54,7 @@ export const serve: Command = {
       requiresArg: true,
       defaultDescription: '32',
     },
-    threads: {
-      describe: 'Threads to compute with; 0 = all cores',
-      type: 'string',
-      requiresArg: true,
-      defaultDescription: '0',
-      group: 'Machine:',
-    },
+    ...THREADS_OPTION,
   },
   async run(flags) {
     const bodyLimit = numberFlag(flags, 'body-limit', { min: 0.001, max: 1024 });
