@@ -10,9 +10,12 @@ import {
 import type { Flags } from './command.js';
 import { numberFlag } from './flag_values.js';
 
-/** Compiling anew takes a while: says what for. */
+/** Compiling that takes less is not worth a line. */
+const LONG_MS = 500;
+
+/** Compiling anew may take a while: says what for. */
 function sayRetrace({ name, count, reason, milliseconds }: TraceReport): void {
-  if (count === 1) return;
+  if (count === 1 || milliseconds < LONG_MS) return;
   process.stderr.write(
     `tfgeo-train: compiled ${name} again in ${(milliseconds / 1000).toFixed(1)} s (${reason})\n`,
   );

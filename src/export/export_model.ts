@@ -68,7 +68,10 @@ function assetsOf(
   { width, height, batch, encoded, ops }: ExportSettings,
   signatures: Record<string, Signature>,
 ): Record<string, string> {
-  const { kind, threshold, query, labels } = exportable;
+  const { kind, threshold, query, labels, inputs } = exportable;
+  const missing = inputs.flatMap((input) =>
+    input.missing === undefined ? [] : [[input.name, input.missing]],
+  );
   const ports = (tensors: Signature['inputs']) =>
     Object.fromEntries(Object.entries(tensors).map(([name, { dtype, shape }]) => [name, { dtype, shape }]));
   const description = {
@@ -82,6 +85,7 @@ function assetsOf(
     tokens: query?.tokens ?? null,
     ...(query ? { padding: query.padding } : {}),
     ...(query?.closing === undefined ? {} : { closing: query.closing }),
+    ...(missing.length === 0 ? {} : { missing: Object.fromEntries(missing) }),
     threshold,
     labels,
     signatures: Object.fromEntries(

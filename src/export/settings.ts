@@ -17,7 +17,7 @@ export interface ExportOptions {
   input?: 'pixels' | 'encoded';
   /** Most detections of a picture; default 100. */
   maxDetections?: number;
-  /** Metres per pixel that become part of the graph; without, they are an input of models that count metres. */
+  /** Metres per pixel, of the pictures as they are sent, that become part of the graph; without, they are an input of models that count metres. */
   metresPerPixel?: number;
   /** Compare the result with the model in a process of its own (default true). */
   check?: boolean;

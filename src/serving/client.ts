@@ -6,6 +6,9 @@ import { EXIT_CODES, UserError } from '../errors.js';
 import { phraseOf } from '../models/postprocess.js';
 import { encodePrompt, Tokenizer } from '../models/text/index.js';
 
+/** Name of the input of metres per pixel. */
+const METRES = 'metres_per_pixel';
+
 /** What `tfgeo.json` among a model's assets says, as far as a client needs it. */
 interface ModelDescription {
   width: number;
@@ -14,8 +17,11 @@ interface ModelDescription {
   tokens: number | null;
   /** What a query must end with. */
   closing?: string;
+  /** What inputs are of which nothing is known, by name. */
+  missing?: Record<string, number>;
   threshold: number;
   labels: string[];
+  signatures: { detect: { inputs: Record<string, unknown> } };
 }
 
 export interface PredictOptions {
@@ -23,6 +29,8 @@ export interface PredictOptions {
   assets: string;
   /** Least score; default: the model's own. */
   threshold?: number;
+  /** Metres per pixel of the picture, for models that count metres; default: what the model takes pictures for. */
+  metresPerPixel?: number;
 }
 
 /** One found object. */
@@ -61,7 +69,8 @@ export async function predict(
   const description = await readDescription(options.assets);
   const { instance, scale } = await pictureInput(image, description);
   const text = await textInput(query, description, options.assets);
-  const body = JSON.stringify({ signature_name: 'detect', instances: [{ ...instance, ...text?.inputs }] });
+  const row = { ...instance, ...text?.inputs, ...metresInput(options.metresPerPixel, scale, description) };
+  const body = JSON.stringify({ signature_name: 'detect', instances: [row] });
   const prediction = await post(`${url}:predict`, body);
   const threshold = options.threshold ?? description.threshold;
   return prediction.scores.flatMap((score, i) => {
@@ -111,6 +120,30 @@ async function pictureInput(
   } catch (error) {
     throw new UserError(`the picture cannot be read (${(error as Error).message})`, EXIT_CODES.data);
   }
+}
+
+/**
+ * Ground size of the pixels that are sent, for a model that counts metres.
+ * @param scale what makes pixels that are sent those of the file
+ */
+function metresInput(
+  metres: number | undefined,
+  scale: readonly [number, number],
+  { signatures, missing }: ModelDescription,
+): Record<string, number> {
+  if (metres !== undefined && !(metres > 0 && Number.isFinite(metres)))
+    throw new UserError(
+      `[predict] expected metres per pixel above 0 but received ${metres}`,
+      EXIT_CODES.data,
+    );
+  if (!Object.hasOwn(signatures.detect.inputs, METRES)) return {};
+  // The mean of both directions, where a picture is stretched.
+  const value = metres === undefined ? missing?.[METRES] : metres * Math.sqrt(scale[0] * scale[1]);
+  if (value !== undefined) return { [METRES]: value };
+  throw new UserError(
+    'the model needs to know how large a pixel is on the ground: give metresPerPixel',
+    EXIT_CODES.data,
+  );
 }
 
 /** A query as the model takes it: two inputs of a signature, padded. */

@@ -11,8 +11,8 @@ import { exportModel } from '../../src/export/index.js';
 import { encodeQuery, predict, type RunningServer, serve } from '../../src/serving/index.js';
 import { generateScene } from '../../src/train/data/scenes/index.js';
 import { encodePng } from '../../src/viz/overlay.js';
-import { smallConfig } from '../models/small_config.js';
-import { writeUntrainedModel } from '../untrained_model.js';
+import { smallConfig, smallScaleMaeDetConfig } from '../models/small_config.js';
+import { writeUntrained, writeUntrainedModel } from '../untrained_model.js';
 
 const root = mkdtempSync(join(tmpdir(), 'tfgeo-client-'));
 const at = (name: string) => join(root, name);
@@ -27,7 +27,13 @@ beforeAll(async () => {
   await exportModel(source, at('files'), { ...common, input: 'encoded', tokens: 16 });
   await exportModel(source, at('pixels'), { ...common, prompts: ['white ships', 'planes'] });
   source.dispose();
-  for (const name of ['files', 'pixels']) servers[name] = await serve(at(name), { port: 0 });
+  const metres = smallScaleMaeDetConfig();
+  metres.detector.leastScore = 0.01;
+  writeUntrained(at('counting'), metres);
+  const counting = await load(at('counting'));
+  await exportModel(counting, at('metres'), { ...common, input: 'encoded' });
+  counting.dispose();
+  for (const name of ['files', 'pixels', 'metres']) servers[name] = await serve(at(name), { port: 0 });
   png = await encodePng(generateScene(5, { size: 64 }).image);
 });
 
@@ -78,6 +84,27 @@ describe('predict', () => {
       expect(plain.length).toBeGreaterThan(0);
     },
   );
+
+  it('sends the ground size of the pixels, which grow where the picture does not fit', async () => {
+    const large = await encodePng(generateScene(5, { size: 128 }).image);
+    const model = await load(at('counting'));
+    const ask = (given: object) =>
+      predict(servers.metres!.url, large, null, { ...options('metres'), ...given });
+    for (const metresPerPixel of [0.15, 2]) {
+      const found = await ask({ metresPerPixel });
+      const own = await model.detect(large, [], { scale: 0.5, metresPerPixel, threshold: 0.001 });
+      expect(found.length).toBeGreaterThan(0);
+      const sure = own.scores.filter((score) => score > 0.02);
+      expect(sure.length).toBeGreaterThan(0);
+      sure.forEach((score, i) => {
+        expect(found[i]!.score).toBeCloseTo(score, 4);
+      });
+    }
+    expect(await ask({})).toEqual(await ask({ metresPerPixel: 0.3 }));
+    expect(await ask({})).not.toEqual(await ask({ metresPerPixel: 0.15 }));
+    await expect(ask({ metresPerPixel: 0 })).rejects.toThrow(/metres per pixel above 0/);
+    model.dispose();
+  });
 
   it("gives a query as inputs for requests of one's own", async () => {
     const { input_ids, attention_mask } = await encodeQuery('a plane', at('files/assets'));

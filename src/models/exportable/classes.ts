@@ -2,10 +2,11 @@
 import * as tf from '@tensorflow/tfjs';
 import { backboneCountsMetres } from '../backbones/index.js';
 import { classMask } from '../detect_classes.js';
+import { defaultMetres } from '../metres.js';
 import type { LoadedClassDetector } from '../model_folder.js';
 import { ScaleMaeDet } from '../scalemae_det/index.js';
 import { normalisePixels, placeDetections, selectByClass } from './detections.js';
-import type { Exportable, ExportQuery } from './types.js';
+import type { Exportable, ExportQuery, PictureBatch } from './types.js';
 
 /** Name of the input of metres per pixel. */
 const METRES = 'metres_per_pixel';
@@ -26,9 +27,10 @@ export function classExportable(
     query: null,
     labels: config.labels,
     assets: {},
-    run: ({ pixels, mask, sizes }, extra) => {
+    run: (pictures, extra) => {
+      const { pixels, mask, sizes } = pictures;
       const normalised = normalisePixels(pixels, mask, config.preprocess);
-      const gsd = metresOf(config, extra, metresPerPixel, pixels.shape[0]);
+      const gsd = metresOf(config, pictures, extra[METRES] as tf.Tensor1D | undefined, metresPerPixel);
       const input = { pixels: normalised, pixelMask: mask, gsd };
       const wanted = classMask(config.labels, prompts);
       const selection = { threshold: config.threshold, maxDetections };
@@ -54,17 +56,23 @@ function metresInputs(
   if (!backboneCountsMetres(config.backbone.name) || metresPerPixel !== undefined || isUpstream(config))
     return [];
   const example = (number: number) => Float32Array.of([0.3, 0.5, 1][number % 3]!);
-  return [{ name: METRES, dtype: 'float32', shape: [], example }];
+  const missing = defaultMetres(config);
+  return [{ name: METRES, dtype: 'float32', shape: [], example, ...(missing === null ? {} : { missing }) }];
 }
 
+/** Metres per pixel as the model sees the pictures: those that the graph made smaller have larger pixels. */
 function metresOf(
   config: LoadedClassDetector['config'],
-  extra: Readonly<Record<string, tf.Tensor>>,
-  metresPerPixel: number | undefined,
-  batch: number,
+  { mask, sizes }: PictureBatch,
+  input: tf.Tensor1D | undefined,
+  fixed: number | undefined,
 ): tf.Tensor1D | null {
   if (!backboneCountsMetres(config.backbone.name) || isUpstream(config)) return null;
-  return (extra[METRES] as tf.Tensor1D | undefined) ?? tf.fill([batch], metresPerPixel!);
+  const [width] = tf.split(sizes, 2, 1);
+  const given = input ?? tf.mul(tf.onesLike(tf.squeeze(width!, [1])), fixed!);
+  if (!mask) return given as tf.Tensor1D;
+  const seen = tf.max(tf.sum(mask, 2), 1);
+  return tf.div(tf.mul(given, tf.squeeze(width!, [1])), seen) as tf.Tensor1D;
 }
 
 /** The published code takes all pictures for alike. */

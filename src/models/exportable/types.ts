@@ -18,6 +18,8 @@ export interface ExtraInput {
   dtype: 'int32' | 'float32';
   /** Of one picture; the batch goes before it. */
   shape: readonly number[];
+  /** What a picture counts as of which nothing is known, if there is such a value. */
+  missing?: number;
   /** A value for the examples that an export carries; `number` tells them apart. */
   example(number: number): Int32Array | Float32Array;
 }
@@ -30,7 +32,7 @@ export interface ExportQuery {
   tokens?: number;
   /** Most detections of a picture. */
   maxDetections: number;
-  /** Metres per pixel that become part of the graph; none: they are an input, where the model counts metres. */
+  /** Metres per pixel, of the pictures as they are sent, that become part of the graph; none: they are an input, where the model counts metres. */
   metresPerPixel?: number;
 }
 
