@@ -24,7 +24,7 @@ export const convert: Command = {
   options: {
     names: {
       describe:
-        'Whose names the tensors get: tfgeo, huggingface, original, torchvision; default: tfgeo in folders, those of the input in files',
+        'Whose names the tensors get: tfgeo, huggingface, original, mmdetection, torchvision; default: tfgeo in folders, those of the input in files',
       type: 'string',
       requiresArg: true,
     },

@@ -11,7 +11,10 @@ import {
 import {
   groundingDinoNames,
   isHuggingFaceGroundingDino,
+  isMmdetectionGroundingDino,
   isOriginalGroundingDino,
+  mmdetectionGroundingDinoConfig,
+  mmdetectionNames,
   originalGroundingDinoConfig,
   readGroundingDinoConfig,
 } from './grounding_dino/index.js';
@@ -23,21 +26,23 @@ import { chooseNames, type NameMap } from './weights/name_map.js';
 import type { StoredTensor } from './weights/safetensors.js';
 import { type LoadReport, loadStateDict } from './weights/state_dict.js';
 
+type TypeOf = ModelConfig['model_type'];
+type ConfigOf<T extends TypeOf> = Extract<ModelConfig, { model_type: T }>;
 type Tensors = ReadonlyMap<string, StoredTensor>;
 
-/** How checkpoints of each type of detector are named, besides as we name them. @param backbone a family or size */
-const NAMES: Readonly<Record<ModelConfig['model_type'], (backbone: string) => readonly NameMap[]>> = {
+/** How checkpoints of each type of detector are named, besides as we name them. */
+const NAMES: { readonly [T in TypeOf]: (config: ConfigOf<T>) => readonly NameMap[] } = {
   'mdetr-g': () => [],
-  mdetr: mdetrNames,
-  'mdetr-g-upstream': mdetrGNames,
-  'grounding-dino': groundingDinoNames,
-  'deformable-detr': detrNames,
+  mdetr: ({ backbone }) => mdetrNames(backbone.name),
+  'mdetr-g-upstream': ({ backbone }) => mdetrGNames(backbone.name),
+  'grounding-dino': (config) => [...groundingDinoNames(config.backbone.name), ...mmdetectionNames(config)],
+  'deformable-detr': ({ backbone }) => detrNames(backbone.name),
   'scalemae-det': scaleMaeDetNames,
 };
 
 /** How checkpoints of a detector may be named: Hugging Face's way, the original repository's, ... */
-export function detectorNames({ model_type, backbone }: ModelConfig): readonly NameMap[] {
-  return NAMES[model_type](backbone.name);
+export function detectorNames(config: ModelConfig): readonly NameMap[] {
+  return (NAMES[config.model_type] as (config: ModelConfig) => readonly NameMap[])(config);
 }
 
 /**
@@ -77,6 +82,7 @@ const ORIGINALS: readonly {
   { is: isOriginalDetr, read: originalDetrConfig },
   { is: isOriginalMdetr, read: originalMdetrConfig },
   { is: isOriginalGroundingDino, read: originalGroundingDinoConfig },
+  { is: isMmdetectionGroundingDino, read: mmdetectionGroundingDinoConfig },
 ];
 
 /** Whether tensors are of a detector that `readOriginalDetector` knows. */

@@ -24,7 +24,9 @@ export interface OriginalReader {
   choice<T extends string>(argument: string, choices: readonly [T, ...T[]]): T;
   /** Layers of the transformer. */
   layers(stack: 'encoder' | 'decoder'): number;
-  /** Samples per head and map of deformable attention. @param layer below the transformer */
+  /** Whether both tensors have the same values, or the second is not there. */
+  same(first: string, second: string): boolean;
+  /** Samples per head and map of deformable attention. @param layer where it stands */
   points(layer: string, heads: number, levels: number): number;
   /** Shapes of what stands behind a prefix. */
   behind(prefix: string): ReadonlyMap<string, readonly number[]>;
@@ -60,8 +62,12 @@ export function readOriginal(
     shape,
     count,
     layers: (stack) => count((i) => `transformer.${stack}.layers.${i}.norm1.weight`),
+    same(first, second) {
+      const [one, other] = [tensors.get(first)?.data, tensors.get(second)?.data];
+      return !one || !other || one.every((value, i) => value === other[i]);
+    },
     points(layer, heads, levels) {
-      const points = shape(`transformer.${layer}.attention_weights.weight`)[0]! / (heads * levels);
+      const points = shape(`${layer}.attention_weights.weight`)[0]! / (heads * levels);
       if (Number.isInteger(points)) return points;
       return fail(`${layer} does not have ${heads} heads; its arguments do not fit its tensors`);
     },
@@ -104,22 +110,34 @@ function shapesBehind(tensors: OriginalFile['tensors'], prefix: string): Map<str
   return shapes;
 }
 
+/** What layers of a transformer are called: where it stands, their first norm, and what their feed-forward layer begins with. */
+interface LayerNames {
+  transformer: string;
+  norm: string;
+  linear: string;
+}
+
+const ORIGINAL_LAYERS: LayerNames = { transformer: 'transformer.', norm: 'norm1', linear: 'linear1' };
+
 /** Sizes of the transformer of Deformable DETR and of what is built on it. @param embedded width, maps and boxes */
 export function originalDeformableSizes(
   read: OriginalReader,
   embedded: Pick<DeformableSizes, 'dModel' | 'levels' | 'queries'>,
+  { transformer, norm, linear }: LayerNames = ORIGINAL_LAYERS,
 ): DeformableSizes {
   const heads = read.number('nheads', 8);
-  const ffn = (stack: string) => read.shape(`transformer.${stack}.layers.0.linear1.weight`)[0]!;
+  const layers = (stack: string) => read.count((i) => `${transformer}${stack}.layers.${i}.${norm}.weight`);
+  const ffn = (stack: string) => read.shape(`${transformer}${stack}.layers.0.${linear}.weight`)[0]!;
+  const points = (layer: string) => read.points(transformer + layer, heads, embedded.levels);
   return {
     ...embedded,
-    encoderLayers: read.layers('encoder'),
+    encoderLayers: layers('encoder'),
     encoderHeads: heads,
-    encoderPoints: read.points('encoder.layers.0.self_attn', heads, embedded.levels),
+    encoderPoints: points('encoder.layers.0.self_attn'),
     encoderFfn: ffn('encoder'),
-    decoderLayers: read.layers('decoder'),
+    decoderLayers: layers('decoder'),
     decoderHeads: heads,
-    decoderPoints: read.points('decoder.layers.0.cross_attn', heads, embedded.levels),
+    decoderPoints: points('decoder.layers.0.cross_attn'),
     decoderFfn: ffn('decoder'),
   };
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Arrangement } from '../weights/arrangement.js';
 import { readHuggingFace } from '../weights/huggingface.js';
 import {
   applyRules,
@@ -61,16 +62,22 @@ interface Layout {
   downsample(stage: number): string;
   /** Inner names of a block that differ from the original's. */
   inner?: readonly NameRule[];
+  /** How it holds what merging reads: the weights of four tokens. */
+  merging?: Arrangement;
   keeps?: NameMap['keeps'];
 }
 
 /** A map to files that pack query, key and value. */
-function packedNames({ origin, hallmark, outside, block, downsample, inner = [], keeps }: Layout): NameMap {
+function packedNames(layout: Layout): NameMap {
+  const { origin, hallmark, outside, block, downsample, inner = [], merging, keeps } = layout;
   const place: NameMap['place'] = (own) => {
     const stage = /^encoder\.layers\.(\d+)\.(?:blocks\.(\d+)|downsample)\.(.+)$/.exec(own);
     if (!stage) return { name: applyRules(outside, own) };
     const [, number, index, rest] = stage as unknown as [string, string, string | undefined, string];
-    if (index === undefined) return { name: `${downsample(Number(number))}.${rest}` };
+    if (index === undefined) {
+      const name = `${downsample(Number(number))}.${rest}`;
+      return merging ? { name, arrangement: merging } : { name };
+    }
     const name = `${block(Number(number), index)}.${applyRules(inner, applyRules(BLOCK, rest))}`;
     const letter = /^attention\.self\.(query|key|value)\./.exec(rest)?.[1];
     return letter === undefined ? { name } : packedPlace(name, letter);
@@ -125,8 +132,39 @@ const torchvision = packedNames({
   keeps: (_, { data }) => ({ shape: [data.length], data }),
 });
 
+/**
+ * mmdetection takes the four tokens that are merged channel by channel, left before right before below, where the others
+ * take token by token, below before right.
+ */
+const CHANNEL_BY_CHANNEL: Arrangement = {
+  lastAxis: (size) => {
+    const channels = size / 4;
+    return Array.from({ length: size }, (_, i) => {
+      const [token, channel] = [Math.floor(i / channels), i % channels];
+      const [row, column] = [token % 2, token >> 1];
+      return channel * 4 + row * 2 + column;
+    });
+  },
+};
+
+/** Source: https://github.com/open-mmlab/mmdetection */
+const mmdetection = packedNames({
+  origin: 'mmdetection',
+  hallmark: /^stages\.0\.downsample\./,
+  outside: [[/^embeddings\.patch_embeddings\.projection\./, 'patch_embed.projection.'], ...ORIGINAL_OUTSIDE],
+  block: (stage, index) => `stages.${stage}.blocks.${index}`,
+  downsample: (stage) => `stages.${stage}.downsample`,
+  inner: [
+    [/^attn\./, 'attn.w_msa.'],
+    [/^mlp\.fc1\./, 'ffn.layers.0.0.'],
+    [/^mlp\.fc2\./, 'ffn.layers.1.'],
+  ],
+  merging: CHANNEL_BY_CHANNEL,
+  keeps: keepsAll,
+});
+
 /** How published Swins are named; own names are Hugging Face's. */
-export const SWIN_NAMES: readonly NameMap[] = [huggingFace, original, timm, torchvision];
+export const SWIN_NAMES: readonly NameMap[] = [huggingFace, original, timm, torchvision, mmdetection];
 
 /** What the shapes of a Swin's tensors say about its settings. */
 export function inferSwin(shapeOf: ShapeOf): Partial<SwinConfig> {

@@ -4,6 +4,11 @@ export {
   isHuggingFaceGroundingDino,
   readGroundingDinoConfig,
 } from './huggingface.js';
+export {
+  isMmdetectionGroundingDino,
+  mmdetectionGroundingDinoConfig,
+  mmdetectionNames,
+} from './mmdetection.js';
 export { GroundingDino, type GroundingDinoOutput } from './model.js';
 export { groundingDinoNames } from './names.js';
 export { type GroundingDinoOptions, LOGIT_KINDS } from './options.js';

@@ -11,8 +11,9 @@ import {
   packedPlace,
 } from '../weights/name_map.js';
 
-const BACKBONE = 'model.backbone.conv_encoder.model.';
-const TEXT = 'model.text_backbone.';
+/** Where the parts with names of their own stand. */
+export const BACKBONE = 'model.backbone.conv_encoder.model.';
+export const TEXT = 'model.text_backbone.';
 
 /** Names of the original repository's state dicts: from ours, before `model.` becomes `transformer.`. First that fits. */
 const ORIGINAL: readonly NameRule[] = [

@@ -40,20 +40,14 @@ export function originalGroundingDinoConfig(file: OriginalFile, source: string):
       ...originalDeformableSizes(read, { dModel, levels, queries }),
       textTokens: read.number('max_text_len', 256),
       logits: 'dot',
-      sharedBoxHead: sharesBoxHead(file.tensors),
+      // Files hold a head for each layer; where it is one, they are equal.
+      sharedBoxHead: read.same('bbox_embed.0.layers.0.weight', 'bbox_embed.1.layers.0.weight'),
       sharedClassHead: true,
       temperature: 20,
       fusionDropPath: 0.1,
       delimiters: [...BERT_DELIMITERS],
     },
   };
-}
-
-/** Files hold a head for each layer; where it is one, they are equal. */
-function sharesBoxHead(tensors: OriginalFile['tensors']): boolean {
-  const heads = [0, 1].map((i) => tensors.get(`bbox_embed.${i}.layers.0.weight`)?.data);
-  const [first, second] = heads;
-  return !first || !second || first.every((value, i) => value === second[i]);
 }
 
 /** Arguments of the original program that make this model, by their names there. */

@@ -49,7 +49,7 @@ export function originalMdetrConfig(file: OriginalFile, source: string): MdetrCo
       kind: deformable ? 'deformable' : 'vanilla',
       levels,
       points: deformable
-        ? read.points('encoder.layers.0.self_attn.mod', transformer.heads, levels)
+        ? read.points('transformer.encoder.layers.0.self_attn.mod', transformer.heads, levels)
         : read.number('deform_num_points', 4),
       textAttention: read.has('transformer.decoder.layers.0.cross_attn_txt.out_proj.weight'),
       classScale: read.choice('cls_scale_mode', ['learnable', 'off']),

@@ -39,6 +39,9 @@ const PART_BYTES = 5e9;
 /** Files beside weights that belong to the model. */
 const BESIDE = ['tokenizer.json'];
 
+/** Where files of an origin that are state dicts of a program have the weights. In them what is shared has every name. */
+const STATE_DICTS: Readonly<Record<string, string>> = { original: 'model', mmdetection: 'state_dict' };
+
 const TORCH = ['.pth', '.pt', '.bin'];
 
 /** What is written. */
@@ -117,7 +120,7 @@ function throughModel(
       ...(mayLack ? { mayLack } : {}),
     });
     // Checkpoints of PyTorch programs have every name of what is shared.
-    const everyName = names.origin === 'original';
+    const everyName = names.origin in STATE_DICTS;
     const tensors = saveStateDict(module, { names, everyName });
     if (counters && names !== SAME_NAMES) addCounters(tensors);
     return { report, tensors };
@@ -154,14 +157,15 @@ function writeOptionsOf(
   { dtype = 'F32' }: ConvertOptions,
 ): WriteOptions {
   const metadata: Record<string, string> = { format: 'pt' };
-  if (names.origin === 'original') {
+  if (names.origin in STATE_DICTS) {
     metadata[ARGUMENTS_ENTRY] = JSON.stringify(argumentsOf(published, found));
   }
   return { metadata, dtype };
 }
 
-function torchOf({ tensors, found, published }: Converted): Uint8Array[] {
-  return encodeTorch({ model: tensors, args: argumentsOf(published, found) });
+function torchOf({ tensors, names, found, published }: Converted): Uint8Array[] {
+  const key = STATE_DICTS[names.origin] ?? 'model';
+  return encodeTorch({ [key]: tensors, args: argumentsOf(published, found) });
 }
 
 /** `config.json`, the weights, and what else lies beside them and belongs to them. */

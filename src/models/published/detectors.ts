@@ -88,7 +88,8 @@ export const DETECTORS: readonly PublishedKind[] = [
     },
   },
   {
-    about: 'checkpoints of the original repositories of Deformable DETR, MDETR, MDETR-G and Grounding DINO',
+    about:
+      "checkpoints of the original repositories of Deformable DETR, MDETR, MDETR-G and Grounding DINO, and of mmdetection's Grounding DINO",
     recognise(published) {
       const { file, source } = published;
       return isOriginalDetector(file.tensors)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EXIT_CODES, UserError } from '../../errors.js';
 import type { Table } from '../module.js';
+import type { Arrangement } from './arrangement.js';
 import type { StoredTensor } from './safetensors.js';
 
 /** Where a parameter lies in a file: a tensor, or rows of one that several parameters share in equal parts. */
@@ -8,6 +9,8 @@ export interface PlaceInFile {
   name: string;
   /** Part `index` of `count`, along the first axis. */
   part?: { index: number; count: number };
+  /** The file has the values in another order or shape; never together with `part`. */
+  arrangement?: Arrangement;
 }
 
 /**

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { EXIT_CODES, UserError } from '../../errors.js';
 import type { Module, Parameter, ParameterLayout, Table } from '../module.js';
+import { fromArranged, shapeInFile, toArranged } from './arrangement.js';
 import { type NameMap, type PlaceInFile, SAME_NAMES, type ShapeOf, shapeLookup } from './name_map.js';
 import type { StoredTensor, TensorData } from './safetensors.js';
 
@@ -102,18 +103,20 @@ export function compareStateDict(
     const uses = usesOf(nameInFile);
     if ('why' in uses) report.ignored.push({ name: nameInFile, why: uses.why });
     else if (uses.places.length === 0) report.unexpected.push(nameInFile);
-    for (const { name, part } of 'why' in uses ? [] : uses.places) {
+    for (const { name, part, arrangement } of 'why' in uses ? [] : uses.places) {
       const parameter = parameters.get(name)!;
       const expected = storedShape(parameter.variable.shape, parameter.layout);
+      const inFile = shapeInFile(expected, arrangement);
       const stored = part ? partOf(whole, part) : whole;
       report.origins.set(name, nameInFile);
-      if (stored === null || !sameShape(expected, stored.shape)) {
-        const needed = part ? [expected[0]! * part.count, ...expected.slice(1)] : expected;
+      if (stored === null || !sameShape(inFile, stored.shape)) {
+        const needed = part ? [expected[0]! * part.count, ...expected.slice(1)] : inFile;
         report.mismatched.push({ name, nameInFile, expected: needed, received: [...whole.shape] });
         continue;
       }
       report.matched.push(name);
-      found.set(name, { parameter, stored });
+      const own = arrangement ? fromArranged(stored, expected, arrangement) : stored;
+      found.set(name, { parameter, stored: own });
     }
   }
   const settled = new Set([...report.origins.keys()].map((name) => parameters.get(name)!.variable));
@@ -123,20 +126,17 @@ export function compareStateDict(
   return { report, found };
 }
 
-/** A parameter that a tensor of the file is for, and the part of it. */
-interface Use {
-  name: string;
-  part?: PlaceInFile['part'];
-}
+/** A parameter that a tensor of the file is for: `name` is the module's. */
+type Use = PlaceInFile;
 
 type UsesOf = (nameInFile: string) => { places: readonly Use[] } | { why: string };
 
 function findUses(map: NameMap, ownNames: Iterable<string>): UsesOf {
   const places = new Map<string, Use[]>();
   for (const own of ownNames) {
-    const { name, part } = map.place(own);
+    const { name, ...rest } = map.place(own);
     const uses = places.get(name) ?? [];
-    uses.push({ name: own, ...(part ? { part } : {}) });
+    uses.push({ ...rest, name: own });
     places.set(name, uses);
   }
   return (nameInFile) => {
@@ -302,11 +302,11 @@ export function saveStateDict(
   const seen = new Map<tf.Variable, StoredTensor>();
   for (const [own, { variable, layout }] of module.namedParameters()) {
     if (seen.has(variable) && !everyName) continue;
-    const { name, part } = names.place(own);
+    const { name, part, arrangement } = names.place(own);
     const stored = seen.get(variable) ?? storeTensor(variable, layout);
     seen.set(variable, stored);
     if (!part) {
-      result.set(name, stored);
+      result.set(name, arrangement ? toArranged(stored, arrangement) : stored);
       continue;
     }
     const packed = parts.get(name) ?? [];

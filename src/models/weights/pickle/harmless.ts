@@ -72,6 +72,18 @@ export function join(args: readonly unknown[], separator: string): string {
   return text;
 }
 
+const HISTORY = 'mmengine.logging.history_buffer.HistoryBuffer';
+
+/** Records of mmengine's losses name the functions that sum them up; nothing else of any class is named so. */
+function getattr([owner, name]: readonly unknown[]): PickleObject {
+  const known = (owner as Partial<PickleGlobal> | null | undefined)?.name;
+  if (known !== HISTORY || typeof name !== 'string' || !/^\w+$/.test(name))
+    throw new PickleError(
+      `asks for builtins.getattr of ${describeValue(known ?? owner)}, which is not among the things that weights consist of`,
+    );
+  return new PickleObject(`${HISTORY}.${name}`);
+}
+
 const path: Call = (args) => join(args, '/').replaceAll(/\/+/g, '/');
 const first: Call = ([value]) => value ?? null;
 
@@ -84,6 +96,11 @@ const CALLS: Readonly<Record<string, Call>> = {
   'types.SimpleNamespace': object('types.SimpleNamespace'),
   'numpy.dtype': numpyType,
   '_codecs.encode': encode,
+  // What mmengine and mmcv, the programs below mmdetection, keep beside weights.
+  [HISTORY]: object(HISTORY),
+  'mmengine.config.config.Config': object('mmengine.config.config.Config'),
+  'mmengine.config.config.ConfigDict': ([source]) => dict(source),
+  'mmcv.utils.config.ConfigDict': ([source]) => dict(source),
 };
 
 const BUILTINS: Readonly<Record<string, Call>> = {
@@ -96,6 +113,7 @@ const BUILTINS: Readonly<Record<string, Call>> = {
   float: first,
   bool: first,
   str: first,
+  getattr,
 };
 
 /** Modules that one thing is named by, according to the version that wrote it. */
@@ -115,6 +133,11 @@ export const HARMLESS: ReadonlyMap<string, PickleGlobal> = new Map(
     ...MODULES.pathlib.flatMap((module) =>
       ['PosixPath', 'PurePosixPath', 'Path'].map((name) => [`${module}.${name}`, path] as const),
     ),
-    ...MODULES.numpy.map((module) => [`${module}.scalar`, numpyScalar] as const),
+    ...MODULES.numpy.flatMap((module) => [
+      [`${module}.scalar`, numpyScalar] as const,
+      // Its numbers, which follow, are left out.
+      [`${module}._reconstruct`, object('numpy.ndarray')] as const,
+    ]),
+    ['numpy.ndarray', () => new PickleObject('numpy.ndarray')] as const,
   ].map(([name, call]) => [name, { name, call }]),
 );

@@ -32,6 +32,9 @@ export interface TorchReadOptions {
 /** Entries that hold the state dict in published checkpoints, in the order of trying. */
 const KEYS = ['model', 'state_dict', 'model_state_dict', 'module', 'net', 'network', 'weights'] as const;
 
+/** Counters that programs which average weights keep beside them. */
+const COUNTERS = ['steps', 'n_averaged'];
+
 /** Prefixes that wrappers of PyTorch put before every name. */
 const WRAPPERS = ['module.', '_orig_mod.'] as const;
 
@@ -70,8 +73,11 @@ async function readOpened(file: FileReader, options: TorchReadOptions): Promise<
   }
   const values = await readTensors(opened, tensors, file.size);
   const result = new TensorFile(file.path);
-  const prefix = wrapperOf([...values.keys()]);
-  for (const [name, tensor] of values) result.set(name.slice(prefix.length), tensor);
+  const prefix = wrapperOf([...values.keys()].filter((name) => !COUNTERS.includes(name)));
+  for (const [name, tensor] of values) {
+    if (prefix === '' || name.startsWith(prefix)) result.set(name.slice(prefix.length), tensor);
+    else skipped.set(name, `counter of averages: ${describeValue(tensors.get(name))}`);
+  }
   return {
     format: opened.format,
     tensors: result,
