@@ -172,8 +172,8 @@ const TINY: MdetrGConfig = {
  * - `mdetr-r101`: the published size of MDETR with ResNet-101 and RoBERTa.
  * - `mdetr-g-upstream`, `-roberta`: MDETR-G as published, with Satlas' Swin V2.
  * - `grounding-dino-tiny`, `-base`, and `mm-` before them: the published sizes of Grounding DINO.
- * - `deformable-detr-r50`, `-single-scale`, `-refine`, `-two-stage`: the published sizes of Deformable DETR with ResNet-50, COCO's
- *   classes; `deformable-detr-coat-lite-small`, `-coat-small`, `-mpvit-small`: with other backbones.
+ * - `deformable-detr-r50`, `-single-scale`, `-single-scale-dc5`, `-refine`, `-two-stage`: the published sizes of Deformable DETR
+ *   with ResNet-50, COCO's classes; `deformable-detr-coat-lite-small`, `-coat-small`, `-mpvit-small`: with other backbones.
  * - `scalemae-det`, `-base`: ScaleMAE-Det with ViT-L (as published) and ViT-B, xView's classes; `-upstream`: with the published
  *   code's faults; `vitdet`: with ViTDet's pyramid.
  */

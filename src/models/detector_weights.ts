@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EXIT_CODES, UserError } from '../errors.js';
+import { isDilated } from './backbones/index.js';
 import type { ModelConfig } from './config.js';
 import {
   detrNames,
@@ -36,7 +37,7 @@ const NAMES: { readonly [T in TypeOf]: (config: ConfigOf<T>) => readonly NameMap
   mdetr: ({ backbone }) => mdetrNames(backbone.name),
   'mdetr-g-upstream': ({ backbone }) => mdetrGNames(backbone.name),
   'grounding-dino': (config) => [...groundingDinoNames(config.backbone.name), ...mmdetectionNames(config)],
-  'deformable-detr': ({ backbone }) => detrNames(backbone.name),
+  'deformable-detr': ({ backbone }) => detrNames(backbone.name, isDilated(backbone)),
   'scalemae-det': scaleMaeDetNames,
 };
 

@@ -82,17 +82,30 @@ export function readDeformableSizes(
   return { ...(Object.fromEntries(sizes) as Omit<DeformableSizes, 'queries'>), queries };
 }
 
-/** What the `config.json` of all these detectors says of sizes and backbone: the reverse of `readDeformableSizes`. */
+/**
+ * What the `config.json` of all these detectors says of sizes and backbone: the reverse of `readDeformableSizes`.
+ * @param dilated keys that say how a dilated backbone is described
+ * @throws UserError for a dilated backbone without them
+ */
 export function huggingFaceDetector(
   sizes: DeformableSizes,
   backbone: { name: string; config: Settings },
+  dilated: object | null = null,
 ): Record<string, unknown> {
+  const whole = backboneConfig(backbone.name, backbone.config);
+  if (whole.dilation === true && !dilated) {
+    throw new UserError(
+      'Hugging Face has no such detector with dilation; use other names',
+      EXIT_CODES.checkpoint,
+    );
+  }
   const named = Object.entries(SIZES).map(([name, [key]]) => [key, sizes[name as keyof typeof SIZES]]);
   return {
     backbone: null,
-    backbone_config: backboneConfig(backbone.name, backbone.config),
+    backbone_config: whole,
     use_pretrained_backbone: false,
     use_timm_backbone: false,
+    ...(dilated ?? {}),
     ...Object.fromEntries(named),
     num_queries: sizes.queries,
   };

@@ -56,6 +56,13 @@ export function readOriginal(
     while (tensors.has(name(parts))) parts++;
     return parts;
   };
+  // The originals train the second stage of a ResNet and those behind it. Other backbones they never dilate.
+  const resnetSettings = () => {
+    const dilation = args?.dilation ?? false;
+    if (typeof dilation !== 'boolean')
+      fail(`dilation is ${JSON.stringify(dilation)}, expected true or false`);
+    return { frozen_stages: 2, ...(dilation ? { dilation } : {}) };
+  };
   return {
     fail,
     has: (name) => tensors.has(name),
@@ -86,9 +93,8 @@ export function readOriginal(
         const found = inferBackbone(shapes);
         if (!found) continue;
         const out_features = ['stage1', 'stage2', 'stage3', 'stage4'].slice(-levels);
-        // The originals train the second stage of a ResNet and those behind it.
-        const frozen = found.name.startsWith('resnet') ? { frozen_stages: 2 } : {};
-        return { name: found.name, config: { ...found.config, out_features, ...frozen } };
+        const own = found.name.startsWith('resnet') ? resnetSettings() : {};
+        return { name: found.name, config: { ...found.config, out_features, ...own } };
       }
       return fail(`its backbone is none that is known: ${backboneFamilies().join(', ')}`);
     },

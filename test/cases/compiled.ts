@@ -88,6 +88,18 @@ export const SMOOTH: readonly CompiledCase[] = [
     [[5]],
     (x) => tf.add(tf.mul(tf.sigmoid(x!), tf.tanh(x!)), tf.add(tf.softplus(x!), tf.relu(x!))),
   ],
+  [
+    'spaceToBatchND, batchToSpaceND',
+    [[2, 3, 4, 2]],
+    (x) => {
+      const missing = [
+        [0, 1],
+        [0, 0],
+      ];
+      const apart = tf.spaceToBatchND(x as tf.Tensor4D, [2, 2], missing);
+      return tf.batchToSpaceND(tf.cumsum(tf.square(apart), 1), [2, 2], missing);
+    },
+  ],
   ['softmax, logSoftmax', [[2, 5]], (x) => tf.mul(tf.softmax(x!), tf.logSoftmax(x!))],
   [
     'maximum, minimum, clipByValue',

@@ -45,6 +45,15 @@ function smallDetr(kind: DetrKind): Detector {
   return new Detector({ answers: 'classes', model: buildModel(config, 2), config });
 }
 
+/** The same of one map, behind a dilated stage. */
+function smallDilatedDetr(): Detector {
+  const config = smallDetrConfig('plain');
+  const stages = { hidden_sizes: [8, 8, 16, 16], depths: [1, 1, 1, 2], layer_type: 'bottleneck' };
+  Object.assign(config.backbone.config, stages, { out_features: ['stage4'], dilation: true });
+  config.transformer = { ...config.transformer, levels: 1 };
+  return new Detector({ answers: 'classes', model: buildModel(config, 2), config });
+}
+
 /** Calls a signature of an exported model. */
 async function call(
   folder: string,
@@ -242,8 +251,8 @@ describe('an exported detector', () => {
   it('of the other head, and with classes instead of words', async () => {
     await exportModel(loaded['soft-token']!, at('soft'), { size: 64, batch: 1, check: false });
     expect((await checkExamples(at('soft'))).largest).toBeLessThan(1e-4);
-    for (const kind of ['plain', 'two-stage'] as const) {
-      const source = smallDetr(kind);
+    for (const kind of ['plain', 'two-stage', 'dilated'] as const) {
+      const source = kind === 'dilated' ? smallDilatedDetr() : smallDetr(kind);
       const folder = at(`detr-${kind}`);
       const options: ExportOptions = { size: [96, 64], input: kind === 'plain' ? 'pixels' : 'encoded' };
       await exportModel(source, folder, { ...options, check: false });

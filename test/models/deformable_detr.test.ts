@@ -7,8 +7,15 @@ import * as tf from '@tensorflow/tfjs';
 import { compile, ready } from '../../src/engine/index.js';
 import { EXIT_CODES, type UserError } from '../../src/errors.js';
 import { buildModel } from '../../src/models/build.js';
-import type { DeformableDetrConfig } from '../../src/models/config.js';
-import { DeformableDetr, loadDetrWeights, topDetections } from '../../src/models/deformable_detr/index.js';
+import { type DeformableDetrConfig, preset } from '../../src/models/config.js';
+import {
+  DeformableDetr,
+  detrNames,
+  huggingFaceDetrConfig,
+  loadDetrWeights,
+  readHuggingFaceConfig,
+  topDetections,
+} from '../../src/models/deformable_detr/index.js';
 import { loadModelFolder, modelAnswers } from '../../src/models/model_folder.js';
 import type { StoredTensor } from '../../src/models/weights/safetensors.js';
 import { writeSafetensors } from '../../src/models/weights/safetensors.js';
@@ -221,8 +228,34 @@ describe('a folder', () => {
     again.model.dispose();
   });
 
+  it('of Hugging Face may have a dilated ResNet, of timm', () => {
+    const base = preset('deformable-detr-r50-single-scale-dc5');
+    const { frozen_stages, ...settings } = base.backbone.config;
+    const written = huggingFaceDetrConfig(base) as Record<string, unknown>;
+    expect(written).toMatchObject({ backbone: 'resnet50', use_timm_backbone: true, dilation: true });
+    expect(written.backbone_config).toBeNull();
+    const { backbone, transformer } = readHuggingFaceConfig(written, 'x');
+    expect(backbone).toEqual({ name: 'resnet-50', config: settings });
+    expect(transformer).toEqual(base.transformer);
+    expect(
+      detrNames('resnet-50', true)[0]!.place(
+        'model.backbone.conv_encoder.model.embedder.embedder.convolution.weight',
+      ).name,
+    ).toBe('model.backbone.conv_encoder.model.conv1.weight');
+    // As transformers 5 writes it.
+    const timm = { model_type: 'timm_backbone', backbone: 'resnet50', out_indices: [4], output_stride: 16 };
+    const given = { ...written, backbone: undefined, backbone_config: timm };
+    expect(readHuggingFaceConfig(given, 'x').backbone).toEqual(backbone);
+    const apart = { ...given, dilation: false };
+    expect(() => readHuggingFaceConfig(apart, 'x')).toThrow(
+      /output_stride 16 is not supported with dilation false/,
+    );
+    const own = { ...base, backbone: { name: 'resnet', config: settings } };
+    expect(() => huggingFaceDetrConfig(own)).toThrow(/only in timm's ResNets with the maps stage4/);
+  });
+
   it.each([
-    ['dilation', { dilation: true }, /dilation true is not supported/],
+    ['dilation', { dilation: true }, /dilation true is not supported with a backbone_config/],
     [
       'positions',
       { position_embedding_type: 'learned' },

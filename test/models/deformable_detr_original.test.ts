@@ -6,11 +6,19 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { ready } from '../../src/engine/index.js';
 import type { UserError } from '../../src/errors.js';
-import { detrNames, loadOriginalDetr, originalDetrConfig } from '../../src/models/deformable_detr/index.js';
+import {
+  detrNames,
+  loadOriginalDetr,
+  originalDetrArguments,
+  originalDetrConfig,
+} from '../../src/models/deformable_detr/index.js';
 import { loadModelFolder, modelAnswers } from '../../src/models/model_folder.js';
+import { convertCheckpoint } from '../../src/models/published/index.js';
 import { readCheckpoint } from '../../src/models/weights/checkpoint_file.js';
 import { readSafetensorsSync, writeSafetensors } from '../../src/models/weights/safetensors.js';
 import { saveStateDict } from '../../src/models/weights/state_dict.js';
+import { writeUntrained } from '../untrained_model.js';
+import { smallDetrConfig } from './small_config.js';
 
 // Checkpoints that PyTorch wrote, with the names of the original repository (tools/fixtures/torch_checkpoints.py).
 
@@ -115,12 +123,39 @@ describe('the configuration of a checkpoint', () => {
     });
   });
 
+  it('says whether the last stage is dilated, and is written back so', async () => {
+    const small = smallDetrConfig('plain');
+    const stages = { hidden_sizes: [8, 8, 16, 16], depths: [1, 1, 1, 2], layer_type: 'bottleneck' };
+    const settings = { ...small.backbone.config, ...stages, out_features: ['stage4'], frozen_stages: 2 };
+    const config = {
+      ...small,
+      backbone: { name: 'resnet', config: { ...settings, dilation: true } },
+      transformer: { ...small.transformer, levels: 1 },
+    };
+    const pth = join(root, 'dc5.pth');
+    writeUntrained(join(root, 'dc5'), config);
+    await convertCheckpoint(join(root, 'dc5'), pth, { names: 'original' });
+    const { args, tensors } = await readCheckpoint(pth);
+    expect(args).toMatchObject({ backbone: 'resnet', dilation: true, num_feature_levels: 1 });
+    const read = await loadOriginalDetr(pth);
+    expect(read.config.backbone.config).toMatchObject({ dilation: true, out_features: ['stage4'] });
+    expect(read.model.spatialShapes(64, 40)).toEqual([[3, 4]]);
+    const own = await loadModelFolder(join(root, 'dc5'));
+    expect(saveStateDict(read.model)).toEqual(saveStateDict(own.model));
+    read.model.dispose();
+    own.model.dispose();
+    const plain = originalDetrConfig({ tensors, args: { ...args, dilation: false } }, 'x');
+    expect(plain.backbone.config).not.toHaveProperty('dilation');
+    expect(originalDetrArguments(plain)).toMatchObject({ dilation: false });
+  });
+
   it('is refused where it is of another model', async () => {
     const file = await readCheckpoint(checkpoint('plain'));
     const config = (args: object) =>
       originalDetrConfig({ ...file, args: { ...file.args, ...args } }, 'a.pth');
-    expect(() => config({ dilation: true })).toThrow(
-      'a.pth: it was trained with dilation true, only false is supported',
+    expect(() => config({ dilation: 'yes' })).toThrow('a.pth: dilation is "yes", expected true or false');
+    expect(() => config({ masks: true })).toThrow(
+      'a.pth: it was trained with masks true, only false is supported',
     );
     expect(() => config({ nheads: 3 })).toThrow(/encoder\.layers\.0\.self_attn does not have 3 heads/);
     const error = await loadModelFolder(join(FIXTURES, 'views.pth')).catch((reason: UserError) => reason);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ready } from '../../src/engine/index.js';
-import type { TextDetectorConfig } from '../../src/models/config.js';
+import type { ModelConfig, TextDetectorConfig } from '../../src/models/config.js';
 import { loadModelFolder, modelAnswers } from '../../src/models/model_folder.js';
 import { convertCheckpoint, inspectCheckpoint } from '../../src/models/published/index.js';
 import { readCheckpoint } from '../../src/models/weights/checkpoint_file.js';
@@ -36,14 +36,23 @@ function separateHeads() {
   return { ...config, transformer: { ...config.transformer, sharedBoxHead: false } };
 }
 
+function dilated() {
+  const config = smallMdetrConfig();
+  const stages = { hidden_sizes: [8, 8, 16, 16], layer_type: 'bottleneck', dilation: true };
+  return { ...config, backbone: { name: 'resnet', config: { ...config.backbone.config, ...stages } } };
+}
+
 function hardcoded() {
   const config = smallUpstreamConfig('vanilla');
   const modes = { classScale: 'off', alignScale: 'hardcoded', textAttention: false } as const;
   return { ...config, transformer: { ...config.transformer, ...modes } };
 }
 
+const isDilated = ({ backbone }: ModelConfig) => 'dilation' in backbone.config && backbone.config.dilation;
+
 const ROWS: readonly [name: string, title: string, config: TextDetectorConfig][] = [
   ['mdetr', 'MDETR, resnet, roberta', smallMdetrConfig()],
+  ['mdetr with a dilated backbone', 'MDETR, resnet, roberta', dilated()],
   ['mdetr_g', 'MDETR-G as published, resnet, roberta', smallUpstreamConfig('deformable')],
   ['mdetr_g vanilla', 'MDETR-G as published, resnet, roberta', hardcoded()],
   ['grounding_dino', 'Grounding DINO, swin, bert', smallGroundingDinoConfig()],
@@ -65,6 +74,7 @@ describe.each(ROWS)('a checkpoint of %s', (name, title, config) => {
     const own = await loadModelFolder(at(name));
     const { model, config: found } = await loadModelFolder(pth());
     expect(found).toHaveProperty('transformer', 'transformer' in own.config && own.config.transformer);
+    expect(isDilated(found)).toBe(isDilated(own.config));
     expect(saveStateDict(model)).toEqual(saveStateDict(own.model));
     model.dispose();
     own.model.dispose();

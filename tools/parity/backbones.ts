@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import * as tf from '@tensorflow/tfjs';
 import { type Backbone, backboneNames, buildBackbone } from '../../src/models/backbones/index.js';
 import { chooseNames } from '../../src/models/weights/name_map.js';
 import { readSafetensorsSync, type StoredTensor } from '../../src/models/weights/safetensors.js';
 import { type LoadOptions, loadStateDict, storeTensor } from '../../src/models/weights/state_dict.js';
 import type { CaseContext } from './context.js';
-import { formulaImage, formulaTensor } from './formula.js';
 import { runNetwork } from './network.js';
-import { sampleOf, statisticsOf } from './summary.js';
 
 /** Areas of small networks, one family each. */
 interface Family {
@@ -93,7 +90,7 @@ export function runFamily(context: CaseContext): void {
 }
 
 /** How a file names what a backbone has, for `loadStateDict`. */
-function namesIn(backbone: string, tensors: ReadonlyMap<string, StoredTensor>): LoadOptions {
+export function namesIn(backbone: string, tensors: ReadonlyMap<string, StoredTensor>): LoadOptions {
   const names = chooseNames(backboneNames(backbone), tensors.keys());
   return names ? { names } : {};
 }
@@ -104,74 +101,4 @@ function compareAverages(context: CaseContext, backbone: Backbone): void {
     if (!/\.running_(mean|var)$/.test(name)) continue;
     context.compare(`out/${name}`, storeTensor(variable, layout) as { shape: number[]; data: Float32Array });
   }
-}
-
-/** A network of published size and what its reference calls its first map. */
-interface Published {
-  backbone: string;
-  /** Name of the map of stage 0, 1, ... */
-  map(stage: number): string;
-}
-
-const PUBLISHED: Readonly<Record<string, Published>> = {
-  coat_lite_small: { backbone: 'coat-lite-small', map: (i) => `x${i + 1}_nocls` },
-  coat_small: { backbone: 'coat-small', map: (i) => `x${i + 1}_nocls` },
-  mpvit_tiny: { backbone: 'mpvit-tiny', map: (i) => `stage${i + 2}` },
-  resnet50: { backbone: 'resnet-50', map: (i) => `layer${i + 1}` },
-  swin_tiny: { backbone: 'swin-tiny', map: (i) => `stage${i + 1}` },
-  swin_base: { backbone: 'swin-base', map: (i) => `stage${i + 1}` },
-  swin_v2_t: { backbone: 'swin-v2-tiny', map: (i) => `c${i + 2}` },
-  swin_v2_b: { backbone: 'swin-v2-base', map: (i) => `c${i + 2}` },
-};
-
-/** Whether the library has the backbone that a reference calls so. */
-export function isPublished(model: unknown): boolean {
-  return typeof model === 'string' && Object.hasOwn(PUBLISHED, model);
-}
-
-/** Kind `published`: a backbone of full size with weights by formula; samples and statistics of its maps. */
-export async function runPublished(context: CaseContext): Promise<void> {
-  const { model, image, batch } = context.config as { model: string; image: [number, number]; batch: number };
-  const published = PUBLISHED[model];
-  if (!published) throw new Error(`no backbone of the library is known as ${model}`);
-  const stages = Object.keys(context.entry.shapes as object).map((_, i) => `stage${i + 1}`);
-  const backbone = buildBackbone(published.backbone, { out_features: stages });
-  try {
-    loadFormula(context, backbone, published.backbone, model);
-    const [height, width] = image;
-    const stored = formulaImage(batch, height, width);
-    const pixels = context.track(
-      tf.tidy(() => tf.variable(tf.transpose(toTensor(stored), [0, 2, 3, 1]))),
-    ) as tf.Tensor as tf.Tensor4D;
-    const { levels } = context.compute(() => ({ levels: backbone.forward(pixels).levels }));
-    levels.forEach((level, i) => {
-      compareSummary(context, published.map(i), level);
-    });
-  } finally {
-    backbone.dispose();
-  }
-}
-
-function toTensor({ data, shape }: StoredTensor): tf.Tensor {
-  return tf.tensor(data as Float32Array, shape);
-}
-
-/** Gives every parameter the value that follows from its name in the reference. */
-function loadFormula(context: CaseContext, backbone: Backbone, name: string, model: string): void {
-  const names = context.json<[string, number[]][]>(`names/${model}.json`);
-  const aliases = context.entry.aliases as Record<string, string>;
-  const tensors = new Map(
-    names.map(([own, shape]) => [own, formulaTensor(own, shape, aliases[own] ?? own)] as const),
-  );
-  loadStateDict(backbone, tensors, { ...namesIn(name, tensors), source: `names/${model}.json` });
-}
-
-/** @param level `[batch, H, W, C]`; stored are values of `[batch, C, H, W]` in even steps, and statistics of all */
-function compareSummary(context: CaseContext, name: string, level: tf.Tensor4D): void {
-  const shapes = context.entry.shapes as Record<string, number[]>;
-  const map = tf.transpose(level, [0, 3, 1, 2]);
-  context.check(`${name}: shape`, map.shape.join() === shapes[name]?.join(), `it is [${map.shape}]`);
-  const values = map.dataSync();
-  context.compare(`out/${name}.sample`, sampleOf(values));
-  context.compare(`out/${name}.stats`, statisticsOf(values));
 }

@@ -55,3 +55,10 @@ export function formulaImage(batch: number, height: number, width: number): Stor
   const data = Float32Array.from({ length: batch * 3 * height * width }, (_, i) => 2 * number(i));
   return { dtype: 'F32', shape: [batch, 3, height, width], data };
 }
+
+/** What the map called `name` is multiplied with before the sum whose gradients are taken: `[batch, C, H, W]`. */
+export function formulaUpstream(name: string, shape: readonly number[]): StoredTensor {
+  const number = numbers(`upstream.${name}`);
+  const size = shape.reduce((product, n) => product * n, 1);
+  return { dtype: 'F32', shape: [...shape], data: Float32Array.from({ length: size }, (_, i) => number(i)) };
+}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { isPublished, runFamily, runPublished } from './backbones.js';
+import { runFamily } from './backbones.js';
 import { runCoco } from './coco_eval.js';
 import type { CaseContext } from './context.js';
 import { runDeformableCriterion, runSine } from './deformable_criterion.js';
@@ -13,6 +13,7 @@ import { runContrastive, runCriterion, runPositiveMap } from './mdetr.js';
 import { runMdetrModel } from './mdetr_model.js';
 import { runMsdaCore, runMsdaModule } from './msda.js';
 import { runOptim } from './optim.js';
+import { isPublished, runPublished } from './published_backbones.js';
 import { runProposals, runPyramid, runRoiAlign, runTransform } from './regions.js';
 import { runScaleDet } from './scaledet.js';
 import { runPositions, runVit } from './scalemae.js';

@@ -3,9 +3,15 @@
 /** How many values of a large tensor are stored. */
 const SAMPLES = 512;
 
+/** The same of a gradient: prime, so that the steps do not fall on the same tap of every kernel. */
+export const GRADIENT_SAMPLES = 499;
+
 /** Values in even steps. */
-export function sampleOf(values: ArrayLike<number>): { shape: number[]; data: Float64Array } {
-  const count = Math.min(SAMPLES, values.length);
+export function sampleOf(
+  values: ArrayLike<number>,
+  samples = SAMPLES,
+): { shape: number[]; data: Float64Array } {
+  const count = Math.min(samples, values.length);
   const data = Float64Array.from(
     { length: count },
     (_, k) => values[Math.floor((k * values.length) / count)]!,

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { isTracing } from '../../engine/index.js';
 import { noGrad } from '../../ops/index.js';
 import { type FoldedWeights, foldedConvolution } from '../layers/convolution.js';
+import { dilated } from '../layers/dilated.js';
 import { Module } from '../module.js';
 
 /** Of batch norm; PyTorch's default, which published ResNets were trained with. */
@@ -39,6 +40,8 @@ class FrozenBatchNorm extends Module {
 export interface FrozenConvolutionOptions {
   kernel: number;
   stride: number;
+  /** Cells between those that the kernel looks at (default 1: neighbours); with stride 1. */
+  dilation?: number;
   /** max(., 0) at the end. */
   relu: boolean;
   trainable: boolean;
@@ -73,9 +76,10 @@ export class FrozenConvolution extends Module {
 
   /** @param x `[batch, H, W, in]` @returns `[batch, ceil(H / stride), ceil(W / stride), out]` */
   forward(x: tf.Tensor4D): tf.Tensor4D {
-    const { kernel, stride, relu } = this.options;
+    const { kernel, stride, dilation = 1, relu } = this.options;
     const geometry = { stride, padding: (kernel - 1) / 2, relu };
-    return foldedConvolution(x, this.weight as tf.Tensor as tf.Tensor4D, this.fold(), geometry);
+    const weight = this.weight as tf.Tensor as tf.Tensor4D;
+    return dilated(x, dilation, (cells) => foldedConvolution(cells, weight, this.fold(), geometry));
   }
 
   private fold(): FoldedWeights {

@@ -175,6 +175,11 @@ export function backboneConfig(
   return { model_type: type, ...family.check({ ...variant, ...settings }, `backbone ${name}`) };
 }
 
+/** Whether the last stage of a backbone keeps the size of the map (DC5). @throws UserError as {@link buildBackbone} */
+export function isDilated({ name, config }: BackboneSettings): boolean {
+  return backboneConfig(name, config).dilation === true;
+}
+
 /**
  * The backbone that weights are of, as far as their names and shapes tell.
  * @param shapes by the file's names

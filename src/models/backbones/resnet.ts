@@ -15,6 +15,8 @@ interface BlockConfig {
   inChannels: number;
   outChannels: number;
   stride: number;
+  /** Of a bottleneck's 3x3 convolution. */
+  dilation: number;
   bottleneck: boolean;
   downsampleFirst: boolean;
   trainable: boolean;
@@ -25,10 +27,13 @@ class ResNetBlock extends Module {
   private readonly layers: FrozenConvolution[];
   private readonly shortcut: FrozenConvolution | null;
 
-  constructor({ inChannels, outChannels, stride, bottleneck, downsampleFirst, trainable }: BlockConfig) {
+  constructor(config: BlockConfig) {
     super();
-    const conv = (from: number, to: number, kernel: number, step: number, relu: boolean) =>
-      new FrozenConvolution(from, to, { kernel, stride: step, relu, trainable });
+    const { inChannels, outChannels, stride, dilation, bottleneck, downsampleFirst, trainable } = config;
+    const conv = (from: number, to: number, kernel: number, step: number, relu: boolean) => {
+      const rate = kernel === 3 ? dilation : 1;
+      return new FrozenConvolution(from, to, { kernel, stride: step, dilation: rate, relu, trainable });
+    };
     const inner = outChannels / 4;
     const layers = bottleneck
       ? [
@@ -80,11 +85,14 @@ export class ResNetBackbone extends Backbone {
     const { hidden_sizes, embedding_size, layer_type, downsample_in_bottleneck } = this.config;
     const outChannels = hidden_sizes[stage]!;
     const before = stage === 0 ? embedding_size : hidden_sizes[stage - 1]!;
-    const halves = index === 0 && (stage > 0 || this.config.downsample_in_first_stage);
+    const dilated = this.config.dilation && stage === hidden_sizes.length - 1;
+    const halves = index === 0 && !dilated && (stage > 0 || this.config.downsample_in_first_stage);
     return new ResNetBlock({
       inChannels: index === 0 ? before : outChannels,
       outChannels,
       stride: halves ? 2 : 1,
+      // The first block still reads what a stage of stride 2 would read.
+      dilation: dilated && index > 0 ? 2 : 1,
       bottleneck: layer_type === 'bottleneck',
       downsampleFirst: downsample_in_bottleneck,
       trainable,

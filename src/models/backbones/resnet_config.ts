@@ -17,6 +17,11 @@ export interface ResNetConfig {
   downsample_in_bottleneck: boolean;
   /** The first stage halves the map too. */
   downsample_in_first_stage: boolean;
+  /**
+   * The last stage does not halve the map: its 3x3 convolutions behind the first look at every second cell instead (DC5; Li et al.
+   * 2017, "Fully Convolutional Instance-aware Semantic Segmentation"). Of bottlenecks.
+   */
+  dilation: boolean;
   /** Stages whose maps a backbone gives: `stage1`, `stage2`, ... */
   out_features: string[];
   /** Parts that are not trained: 0 none, 1 the stem, 2 the stem and the first stage, and so on. */
@@ -31,6 +36,7 @@ const DEFAULTS: ResNetConfig = {
   layer_type: 'bottleneck',
   downsample_in_bottleneck: false,
   downsample_in_first_stage: false,
+  dilation: false,
   out_features: [],
   frozen_stages: 0,
 };
@@ -96,8 +102,11 @@ function check(config: ResNetConfig, source: string): void {
   if (layer_type === 'bottleneck' && hidden_sizes.some((size) => size % 4 !== 0)) {
     refuse(source, 'hidden_sizes of bottlenecks must be multiples of 4');
   }
-  for (const key of ['downsample_in_bottleneck', 'downsample_in_first_stage'] as const) {
+  for (const key of ['downsample_in_bottleneck', 'downsample_in_first_stage', 'dilation'] as const) {
     if (typeof config[key] !== 'boolean') refuse(source, `${key} must be true or false`);
+  }
+  if (config.dilation && (layer_type !== 'bottleneck' || depths.length < 2)) {
+    refuse(source, 'dilation needs bottlenecks and a second stage');
   }
   if (!Number.isInteger(frozen_stages) || frozen_stages < 0 || frozen_stages > depths.length + 1) {
     refuse(source, `frozen_stages must be a whole number from 0 to ${depths.length + 1}`);
@@ -108,8 +117,13 @@ export function resnetLayout({
   out_features,
   hidden_sizes,
   downsample_in_first_stage,
+  dilation,
 }: ResNetConfig): LevelLayout {
   const wanted = wantedStages(out_features);
   const first = downsample_in_first_stage ? 8 : 4;
-  return { strides: wanted.map((i) => first * 2 ** i), channels: wanted.map((i) => hidden_sizes[i]!) };
+  const halved = hidden_sizes.length - (dilation ? 2 : 1);
+  return {
+    strides: wanted.map((i) => first * 2 ** Math.min(i, halved)),
+    channels: wanted.map((i) => hidden_sizes[i]!),
+  };
 }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { EXIT_CODES, UserError } from '../../errors.js';
+import { backboneConfig } from '../backbones/index.js';
 import type { DeformableDetrConfig } from '../config.js';
 import {
   huggingFaceBackbone,
@@ -12,8 +14,10 @@ import { IMAGENET } from '../preprocess.js';
 const FIXED = {
   activation_function: 'relu',
   position_embedding_type: 'sine',
-  dilation: false,
 } as const;
+
+/** Sizes of timm's ResNets, whose names Hugging Face's files give. */
+const TIMM = /^resnet(18|34|50|101|152)$/;
 
 /**
  * Reads the `config.json` of a `DeformableDetrForObjectDetection`.
@@ -56,17 +60,54 @@ function backboneOf(
   config: Readonly<Record<string, unknown>>,
   fail: (what: string) => never,
 ): DeformableDetrConfig['backbone'] {
-  const levels = config.num_feature_levels === 1 ? ['stage4'] : ['stage2', 'stage3', 'stage4'];
+  const dilation = config.dilation ?? false;
+  if (typeof dilation !== 'boolean') return fail(`dilation must be true or false`);
   const inner = huggingFaceBackbone(config);
+  if (inner?.name === 'timm_backbone') return timmBackbone(inner.config, dilation, fail);
+  if (inner && dilation) return fail('dilation true is not supported with a backbone_config, only with timm');
   if (inner) return inner;
-  const size = /^resnet(18|34|50|101|152)$/.exec(String(config.backbone ?? 'resnet50'));
-  if (!size) return fail(`backbone ${JSON.stringify(config.backbone)} is not supported`);
-  return { name: `resnet-${size[1]}`, config: { out_features: levels } };
+  const out_indices = config.num_feature_levels === 1 ? [4] : [2, 3, 4];
+  const output_stride = dilation ? 16 : 32;
+  return timmBackbone(
+    { backbone: config.backbone ?? 'resnet50', out_indices, output_stride },
+    dilation,
+    fail,
+  );
+}
+
+/** A ResNet of timm, by the settings of Hugging Face's `timm_backbone`. @param dilation what the detector says of it */
+function timmBackbone(
+  { backbone, out_indices = [2, 3, 4], output_stride }: Readonly<Record<string, unknown>>,
+  dilation: boolean,
+  fail: (what: string) => never,
+): DeformableDetrConfig['backbone'] {
+  const size = TIMM.exec(String(backbone));
+  if (!size) return fail(`backbone ${JSON.stringify(backbone)} is not supported`);
+  const stride = output_stride ?? 32;
+  if (stride !== (dilation ? 16 : 32))
+    return fail(`output_stride ${stride} is not supported with dilation ${dilation}`);
+  const out_features = (out_indices as unknown[]).map((index) => `stage${index}`);
+  return { name: `resnet-${size[1]}`, config: { out_features, ...(dilation ? { dilation } : {}) } };
 }
 
 /** Whether a parsed `config.json` is Hugging Face's, of a Deformable DETR. */
 export function isHuggingFaceDetr(config: unknown): boolean {
   return (config as { model_type?: unknown } | null)?.model_type === 'deformable_detr';
+}
+
+/** Keys that describe a dilated backbone, null for others. @throws UserError for one that timm has not: only timm's are dilated there */
+function dilatedKeys({ name, config }: DeformableDetrConfig['backbone'], levels: number): object | null {
+  const { dilation, out_features } = backboneConfig(name, config);
+  if (dilation !== true) return null;
+  const backbone = name.replace('-', '');
+  const expected = levels === 1 ? 'stage4' : 'stage2,stage3,stage4';
+  if (TIMM.test(backbone) && String(out_features) === expected) {
+    return { dilation, backbone, backbone_config: null, use_timm_backbone: true };
+  }
+  throw new UserError(
+    `Hugging Face has dilation only in timm's ResNets with the maps ${expected}; use other names`,
+    EXIT_CODES.checkpoint,
+  );
 }
 
 /**
@@ -78,7 +119,7 @@ export function huggingFaceDetrConfig({ backbone, labels, transformer }: Deforma
     architectures: ['DeformableDetrForObjectDetection'],
     model_type: 'deformable_detr',
     ...FIXED,
-    ...huggingFaceDetector(transformer, backbone),
+    ...huggingFaceDetector(transformer, backbone, dilatedKeys(backbone, transformer.levels)),
     ...(twoStage ? { two_stage_num_proposals: queries } : {}),
     with_box_refine: transformer.boxRefine,
     two_stage: twoStage,

@@ -61,13 +61,20 @@ const huggingFace: Omit<NameMap, 'hallmark'> = {
   dropped: [],
 };
 
+/** Puts Hugging Face's own names last. */
+function byTimm(a: NameMap, b: NameMap): number {
+  return Number(a.origin === huggingFace.origin) - Number(b.origin === huggingFace.origin);
+}
+
 /**
  * How checkpoints of Deformable DETR are named, the original repository's
  * (https://github.com/fundamentalvision/Deformable-DETR) and Hugging Face's.
  * @param family of the backbone: `resnet`, `swin`, `mpvit`, ...
+ * @param dilated Hugging Face takes it from timm, names and all
  */
-export function detrNames(family: string): readonly NameMap[] {
-  const backbones = backboneNames(family);
+export function detrNames(family: string, dilated = false): readonly NameMap[] {
+  const all = backboneNames(family);
+  const backbones = dilated ? all.toSorted(byTimm) : all;
   // The original's backbones are torchvision's or of repositories of their own.
   const originals = backbones.filter((map) => map.origin !== huggingFace.origin);
   return [

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isDilated } from '../backbones/index.js';
 import type { DeformableDetrConfig } from '../config.js';
 import {
   deformableArguments,
@@ -16,7 +17,7 @@ import { originalBackboneShapes } from './names.js';
 const HALLMARK = 'transformer.level_embed';
 
 /** Arguments of the original program whose other values are not supported, and the one that is. */
-const FIXED = { dilation: false, position_embedding: 'sine', masks: false } as const;
+const FIXED = { position_embedding: 'sine', masks: false } as const;
 
 /** Whether these are the tensors of a model of the original repository. */
 export function isOriginalDetr(tensors: ReadonlyMap<string, StoredTensor>): boolean {
@@ -70,6 +71,7 @@ export function originalDetrArguments({
     // `resnet50`, `mpvit_small`, `coat_lite_small`
     backbone: backbone.name.replace(/^resnet-/, 'resnet').replaceAll('-', '_'),
     ...FIXED,
+    dilation: isDilated(backbone),
     ...deformableArguments(transformer),
     with_box_refine: transformer.boxRefine,
     two_stage: transformer.twoStage,

@@ -30,11 +30,14 @@ const TRANSFORMER: DeformableDetrConfig['transformer'] = {
   sharedClassHead: true,
 };
 
+const LAST_MAP = { out_features: ['stage4'], frozen_stages: 2 };
+
 const REFINE = { ...TRANSFORMER, boxRefine: true, sharedClassHead: false };
 
 export type DetrPresetName =
   | 'deformable-detr-r50'
   | 'deformable-detr-r50-single-scale'
+  | 'deformable-detr-r50-single-scale-dc5'
   | 'deformable-detr-r50-refine'
   | 'deformable-detr-r50-two-stage'
   | 'deformable-detr-coat-lite-small'
@@ -55,7 +58,13 @@ export const DETR_PRESETS: Readonly<Record<DetrPresetName, DeformableDetrConfig>
   'deformable-detr-r50-single-scale': {
     ...BASE,
     preset: 'deformable-detr-r50-single-scale',
-    backbone: { name: 'resnet-50', config: { out_features: ['stage4'], frozen_stages: 2 } },
+    backbone: { name: 'resnet-50', config: LAST_MAP },
+    transformer: { ...TRANSFORMER, levels: 1 },
+  },
+  'deformable-detr-r50-single-scale-dc5': {
+    ...BASE,
+    preset: 'deformable-detr-r50-single-scale-dc5',
+    backbone: { name: 'resnet-50', config: { ...LAST_MAP, dilation: true } },
     transformer: { ...TRANSFORMER, levels: 1 },
   },
   'deformable-detr-r50-refine': { ...BASE, preset: 'deformable-detr-r50-refine', transformer: REFINE },

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isDilated } from '../backbones/index.js';
 import type { MdetrConfig, MdetrGUpstreamConfig } from '../config.js';
 import { type OriginalFile, type OriginalReader, readOriginal } from '../original_config.js';
 import { IMAGENET } from '../preprocess.js';
@@ -10,7 +11,7 @@ import { SATLAS_BACKBONE, TEXT } from './names.js';
 const HALLMARKS = ['transformer.resizer.fc.weight', 'class_embed.weight', 'query_embed.weight'];
 
 /** Arguments of the original programs whose other values are not supported, and the one that is. */
-const FIXED = { dilation: false, position_embedding: 'sine', pre_norm: false } as const;
+const FIXED = { position_embedding: 'sine', pre_norm: false } as const;
 
 /** A parameter that only MDETR-G has. */
 const SCALE = 'logit_scale_cls';
@@ -83,6 +84,7 @@ export function originalMdetrArguments(
   const { transformer } = config;
   const shared = {
     ...FIXED,
+    dilation: isDilated(config.backbone),
     hidden_dim: transformer.dModel,
     nheads: transformer.heads,
     enc_layers: transformer.encoderLayers,

@@ -8,7 +8,7 @@ import type { PublishedKind } from './types.js';
 const ARCHITECTURES: Readonly<Record<string, string>> = { swin: 'SwinBackbone', resnet: 'ResNetBackbone' };
 
 /** Keys of ours that Hugging Face has not, and the value that its models have. */
-const OWN_KEYS: Readonly<Record<string, unknown>> = { stem: 'patch' };
+const OWN_KEYS: Readonly<Record<string, unknown>> = { stem: 'patch', dilation: false };
 
 /** The `config.json` of a folder for Hugging Face. @throws UserError where it has no such model */
 function huggingFaceConfig(config: Readonly<Record<string, unknown>>): object {

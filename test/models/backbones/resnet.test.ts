@@ -30,6 +30,29 @@ describe('ResNetBackbone', () => {
     ]);
   });
 
+  it('keeps the size of the map before the last where that is dilated, and every weight', () => {
+    const sizes = { hidden_sizes: [8, 16, 32], depths: [1, 1, 2], layer_type: 'bottleneck' };
+    const out_features = ['stage2', 'stage3'];
+    const plain = small({ ...sizes, out_features });
+    const backbone = small({ ...sizes, out_features, dilation: true });
+    const shapes = (b: ResNetBackbone) => b.forward(picture()).levels.map(({ shape }) => shape.slice(1, 3));
+    expect([plain.strides, backbone.strides]).toEqual([
+      [8, 16],
+      [8, 8],
+    ]);
+    expect(shapes(plain)).toEqual([
+      [5, 7],
+      [3, 4],
+    ]);
+    expect(shapes(backbone)).toEqual([
+      [5, 7],
+      [5, 7],
+    ]);
+    const named = (b: ResNetBackbone) =>
+      [...b.namedParameters()].map(([name, { variable }]) => [name, variable.shape]);
+    expect(named(backbone)).toEqual(named(plain));
+  });
+
   it('has as many weights in the convolutions of ResNet-50 as torchvision', () => {
     const backbone = buildBackbone('resnet-50');
     expect(backbone.parameterCount()).toBe(23_454_912);
@@ -71,6 +94,8 @@ describe('ResNetBackbone', () => {
     [{ layer_type: 'wide' }, 'layer_type must be basic or bottleneck, not wide'],
     [{ out_features: ['stage3'] }, 'out_features must be some of stage1, stage2'],
     [{ hidden_act: 'gelu' }, 'hidden_act must be relu, not gelu'],
+    [{ dilation: true }, 'dilation needs bottlenecks and a second stage'],
+    [{ dilation: 2 }, 'dilation must be true or false'],
     [{ frozen_stages: 9 }, 'frozen_stages must be a whole number from 0 to 3'],
   ])('refuses %j', (settings, message) => {
     expect(() => small(settings)).toThrow(`backbone resnet: ${message}`);

@@ -24,6 +24,22 @@ export const SMALL_BACKBONES: readonly SmallBackbone[] = [
     ],
   },
   {
+    name: 'resnet with a dilated stage',
+    family: 'resnet',
+    settings: {
+      embedding_size: 8,
+      hidden_sizes: [16, 16, 32],
+      depths: [1, 1, 3],
+      layer_type: 'bottleneck',
+      dilation: true,
+    },
+    maps: 3,
+    sizes: [
+      [1, 1],
+      [37, 50],
+    ],
+  },
+  {
     name: 'swin',
     family: 'swin',
     settings: { embed_dim: 8, depths: [2, 2], num_heads: [1, 2], window_size: 4 },
