@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Backbone, buildBackbone } from './backbones/index.js';
+import { type Backbone, backboneCountsMetres, buildBackbone } from './backbones/index.js';
 import { answersText, type ModelConfig, type TextDetectorConfig } from './config.js';
 import { DeformableDetr } from './deformable_detr/index.js';
 import { GroundingDino } from './grounding_dino/index.js';
@@ -52,7 +52,10 @@ const BUILDERS: {
 export function buildModel<C extends ModelConfig>(config: C, seed = 0): ModelOf<C> {
   seedInitialisers(seed);
   const { model_type } = config;
-  const backbone = buildBackbone(config.backbone.name, { ...config.backbone.config });
+  const { name, config: settings } = config.backbone;
+  // The reference keeps a table for pictures of this size.
+  const tables = backboneCountsMetres(name) ? { image_size: config.imageSize } : {};
+  const backbone = buildBackbone(name, { ...tables, ...settings });
   const text = answersText(config)
     ? buildTextEncoder(config.text.name, { ...NO_DROPOUT, ...config.text.config })
     : null;

@@ -2,6 +2,7 @@
 import { EXIT_CODES, UserError } from '../errors.js';
 import { isDilated } from './backbones/index.js';
 import type { ModelConfig } from './config.js';
+import { checkModelConfig } from './config_check.js';
 import {
   detrNames,
   isHuggingFaceDetr,
@@ -21,7 +22,7 @@ import {
 } from './grounding_dino/index.js';
 import { isOriginalMdetr, mdetrGNames, mdetrNames, originalMdetrConfig } from './mdetr/index.js';
 import type { Module } from './module.js';
-import { scaleMaeDetNames } from './scalemae_det/index.js';
+import { isOriginalScaleMaeDet, originalScaleMaeDetConfig, scaleMaeDetNames } from './scalemae_det/index.js';
 import type { CheckpointFile } from './weights/checkpoint_file.js';
 import { chooseNames, type NameMap } from './weights/name_map.js';
 import type { StoredTensor } from './weights/safetensors.js';
@@ -84,6 +85,7 @@ const ORIGINALS: readonly {
   { is: isOriginalMdetr, read: originalMdetrConfig },
   { is: isOriginalGroundingDino, read: originalGroundingDinoConfig },
   { is: isMmdetectionGroundingDino, read: mmdetectionGroundingDinoConfig },
+  { is: isOriginalScaleMaeDet, read: originalScaleMaeDetConfig },
 ];
 
 /** Whether tensors are of a detector that `readOriginalDetector` knows. */
@@ -115,7 +117,11 @@ export function readHuggingFaceDetector(
  */
 export function readOriginalDetector(file: CheckpointFile, source: string): ModelConfig {
   const kind = ORIGINALS.find(({ is }) => is(file.tensors));
-  if (kind) return kind.read(file, source);
+  if (kind) {
+    const name = `${source} (its configuration)`;
+    const remedy = 'its arguments do not fit; give a folder with its config.json';
+    return checkModelConfig(kind.read(file, source), { name, remedy, exitCode: EXIT_CODES.checkpoint });
+  }
   const names = [...file.tensors.keys()].slice(0, 3).join(', ');
   throw new UserError(
     `${source} holds no detector that is known without a config.json (its tensors: ${names}, ...); ` +

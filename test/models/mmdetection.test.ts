@@ -13,12 +13,12 @@ import { detectorNames } from '../../src/models/detector_weights.js';
 import { withoutValues } from '../../src/models/init.js';
 import { loadModelFolder } from '../../src/models/model_folder.js';
 import { convertCheckpoint, inspectCheckpoint } from '../../src/models/published/index.js';
-import type { StoredTensor } from '../../src/models/weights/safetensors.js';
 import { loadStateDict, saveStateDict } from '../../src/models/weights/state_dict.js';
 import { encodeTorch } from '../../src/models/weights/torch/write.js';
 import { PlanCache } from '../../src/ops/index.js';
 import { bertTokenizerJson } from './bert_tokenizer.js';
-import { type Listed, MM_TINY, mmdetectionStateDict, type Sizes } from './mmdetection_names.js';
+import { formula, type Listed } from './listed.js';
+import { MM_TINY, mmdetectionStateDict, type Sizes } from './mmdetection_names.js';
 import { contents } from './published/contents.js';
 
 let root = '';
@@ -29,19 +29,6 @@ beforeAll(async () => {
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const at = (name: string) => join(root, name);
-
-/** Values by a formula: no two tensors alike. */
-function formula(list: Listed): Map<string, StoredTensor> {
-  return new Map(
-    list.map(([name, shape], tensor): [string, StoredTensor] => {
-      const size = shape.reduce((product, n) => product * n, 1);
-      if (name.endsWith('relative_position_index'))
-        return [name, { dtype: 'I64', shape, data: new BigInt64Array(size) }];
-      const data = Float32Array.from({ length: size }, (_, i) => 0.3 * Math.sin(1.7 * tensor + 0.37 * i));
-      return [name, { dtype: 'F32', shape, data }];
-    }),
-  );
-}
 
 const SMALL: Sizes = {
   swin: { width: 32, depths: [1, 1, 2, 1], heads: [1, 2, 2, 4], window: 5, maps: 3 },

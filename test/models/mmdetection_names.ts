@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-/** Names and shapes of a state dict. */
-export type Listed = [name: string, shape: number[]][];
+import { behind, both, type Listed } from './listed.js';
 
 /** Sizes of a Grounding DINO. */
 export interface Sizes {
@@ -29,11 +27,6 @@ export const MM_TINY: Sizes = {
   queries: 900,
   bias: true,
 };
-
-const both = (name: string, weight: number[], bias = [weight[0]!]): Listed => [
-  [`${name}.weight`, weight],
-  [`${name}.bias`, bias],
-];
 
 /** `SwinTransformer`: mmdet/models/backbones/swin.py. */
 function swin({ width, depths, heads, window, maps }: Sizes['swin']): Listed {
@@ -179,8 +172,6 @@ function neck({ swin: { width: first, depths, maps }, width, levels }: Sizes): L
     return [...both(`${name}.conv`, [width, from, side, side], [width]), ...both(`${name}.gn`, [width])];
   }).flat();
 }
-
-const behind = (prefix: string, list: Listed): Listed => list.map(([name, shape]) => [prefix + name, shape]);
 
 /** The state dict of mmdetection's `GroundingDINO`: mmdet/models/detectors/grounding_dino.py. */
 export function mmdetectionStateDict(sizes: Sizes): Listed {

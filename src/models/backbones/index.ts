@@ -188,15 +188,19 @@ export function inferBackbone(shapes: ReadonlyMap<string, readonly number[]>): B
   for (const [family, { names, infer, variants, check }] of Object.entries(BACKBONES)) {
     const map = chooseNames(names, shapes.keys());
     if (!map) continue;
-    const { out_features, ...settings } = infer(shapesBy(map, shapes)) as Record<string, unknown>;
-    const maps = out_features === undefined ? {} : { out_features };
-    check({ ...settings, ...maps }, `backbone ${family}`);
+    const { out_features, image_size, ...settings } = infer(shapesBy(map, shapes)) as Record<string, unknown>;
+    // What a size leaves open.
+    const open = {
+      ...(out_features === undefined ? {} : { out_features }),
+      ...(image_size === undefined ? {} : { image_size }),
+    };
+    check({ ...settings, ...open }, `backbone ${family}`);
     const same = (variant: Readonly<Record<string, unknown>>) =>
       JSON.stringify(check({ ...variant, ...settings }, family)) === JSON.stringify(check(variant, family));
     const size = Object.keys(variants).find((name) => same(variants[name]!));
     return size === undefined
-      ? { name: family, config: { ...settings, ...maps } }
-      : { name: size, config: maps };
+      ? { name: family, config: { ...settings, ...open } }
+      : { name: size, config: open };
   }
   return null;
 }

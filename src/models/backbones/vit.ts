@@ -4,7 +4,7 @@ import { selfAttention } from '../../ops/index.js';
 import { Conv2d, LayerNorm, type Linear } from '../layers/basic.js';
 import { dropPath } from '../layers/dropout.js';
 import { linearRows } from '../layers/fused.js';
-import { Module } from '../module.js';
+import { Module, type Table } from '../module.js';
 import type { FeatureMaps, ForwardOptions } from './backbone.js';
 import { Backbone, checkPixels } from './backbone.js';
 import { BLOCK_EPS, TransformerMlp } from './conv_attention_block.js';
@@ -67,6 +67,7 @@ export class VitBackbone extends Backbone {
       init: { kind: 'truncatedNormal', std: 0.02 },
       trainable: class_token,
     });
+    this.table('pos_embed', () => positionTable(config));
     const convolution = new Conv2d(num_channels, embed_dim, patch_size, { stride: patch_size });
     this.projection = this.child('patch_embed.proj', convolution);
     const [rates] = growingRates([depth], config.drop_path_rate);
@@ -124,4 +125,15 @@ export class VitBackbone extends Backbone {
     }
     return gsd;
   }
+}
+
+/** What ScaleMAE keeps of positions, and does not use: pixels of one metre, nothing for the class token. */
+function positionTable({ image_size, patch_size, embed_dim }: VitConfig): Table {
+  const cells = Math.floor(image_size / patch_size);
+  const rows = cells * cells;
+  const data = new Float32Array((rows + 1) * embed_dim);
+  const places = gsdPositions([cells, cells], embed_dim, 1);
+  data.set(places.dataSync(), embed_dim);
+  places.dispose();
+  return { shape: [1, rows + 1, embed_dim], data };
 }

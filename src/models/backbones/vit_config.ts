@@ -16,6 +16,8 @@ export interface VitConfig {
   patch_size: number;
   /** A class token goes along (ScaleMAE); without it the parameter is there and unused (ScaleMAE-Det). */
   class_token: boolean;
+  /** Side of the pictures for which the reference keeps a table of positions (`pos_embed`); nothing else depends on it. */
+  image_size: number;
   /** Largest probability of dropping a branch in training; it grows linearly with depth (default 0). */
   drop_path_rate: number;
   /** Metres per pixel of pictures that come without; null: they must come with it. */
@@ -30,6 +32,7 @@ const DEFAULTS: VitConfig = {
   mlp_ratio: 4,
   patch_size: 16,
   class_token: true,
+  image_size: 224,
   drop_path_rate: 0,
   default_gsd: null,
 };
@@ -51,7 +54,7 @@ export function vitConfig(
   settings: Readonly<Record<string, unknown>>,
   source = 'scalemae config',
 ): VitConfig {
-  const counts = ['num_channels', 'embed_dim', 'depth', 'num_heads', 'patch_size'] as const;
+  const counts = ['num_channels', 'embed_dim', 'depth', 'num_heads', 'patch_size', 'image_size'] as const;
   const config = checkSettings({ defaults: DEFAULTS, counts }, settings, source);
   const { embed_dim, num_heads, default_gsd } = config;
   if (embed_dim % 4 !== 0) refuse(source, 'embed_dim must be a multiple of 4');

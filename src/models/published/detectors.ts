@@ -12,6 +12,7 @@ import {
 } from '../detector_weights.js';
 import { huggingFaceGroundingDinoConfig, originalGroundingDinoArguments } from '../grounding_dino/index.js';
 import { originalMdetrArguments } from '../mdetr/index.js';
+import { originalScaleMaeDetArguments } from '../scalemae_det/index.js';
 import { chooseNames, SAME_NAMES } from '../weights/name_map.js';
 import type { TorchValue } from '../weights/torch/write.js';
 import type { Published, PublishedKind, Recognised } from './types.js';
@@ -41,7 +42,7 @@ const TYPES: { readonly [T in TypeOf]: Elsewhere<T> } = {
     huggingFaceConfig: huggingFaceDetrConfig,
     originalArguments: originalDetrArguments,
   },
-  'scalemae-det': { title: 'ScaleMAE-Det' },
+  'scalemae-det': { title: 'ScaleMAE-Det', originalArguments: originalScaleMaeDetArguments },
 };
 
 /** A detector of this configuration. */
@@ -89,7 +90,7 @@ export const DETECTORS: readonly PublishedKind[] = [
   },
   {
     about:
-      "checkpoints of the original repositories of Deformable DETR, MDETR, MDETR-G and Grounding DINO, and of mmdetection's Grounding DINO",
+      "checkpoints of the original repositories of Deformable DETR, MDETR, MDETR-G, Grounding DINO and ScaleMAE-Det, and of mmdetection's Grounding DINO",
     recognise(published) {
       const { file, source } = published;
       return isOriginalDetector(file.tensors)

@@ -16,6 +16,11 @@ export {
 } from './model.js';
 export { scaleMaeDetNames } from './names.js';
 export { classSlots, firstSlot, PARITIES, PYRAMIDS, type ScaleMaeDetOptions } from './options.js';
+export {
+  isOriginalScaleMaeDet,
+  originalScaleMaeDetArguments,
+  originalScaleMaeDetConfig,
+} from './original.js';
 export { SCALEMAE_DET_PRESETS, type ScaleMaeDetPresetName } from './presets.js';
 export { type AnchorOutput, ProposalHead, propose } from './proposal_network.js';
 export { type Pyramid, ScaleMaePyramid, VitDetPyramid } from './pyramid.js';

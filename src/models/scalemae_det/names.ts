@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { NameMap } from '../weights/name_map.js';
+import { keepsAll, type NameMap } from '../weights/name_map.js';
 
 /** How checkpoints of ScaleMAE-Det are named; own names are the original's, its three of the backbone included. */
 const ORIGINAL: NameMap = {
@@ -7,6 +7,7 @@ const ORIGINAL: NameMap = {
   hallmark: /^rcnn\.rpn\.head\./,
   place: (name) => ({ name }),
   dropped: [{ names: /\.pos_embed$/, why: 'table that follows from metres per pixel' }],
+  keeps: keepsAll,
 };
 
 export function scaleMaeDetNames(): readonly NameMap[] {
