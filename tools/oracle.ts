@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * Has Python's programs use what is written here: `npm run test:oracle`. TensorFlow loads and runs exported detectors; Hugging Face
- * transformers load saved weights and answer as our models do.
+ * transformers and torchvision load saved weights and answer as our models do.
  *
- *   npm run test:oracle [-- FOLDER...] [--only saved-models|huggingface] [--json FILE]   FOLDER: SavedModels to check instead
+ *   npm run test:oracle [-- FOLDER...] [--only saved-models|huggingface|torchvision] [--json FILE]   FOLDER: SavedModels to check instead
  *
  * Python's packages come with the user's pip into virtual environments in the cache, once; TFGEO_ORACLE_PYTHON names a Python
- * with TensorFlow, TFGEO_ORACLE_TORCH one with PyTorch and transformers. The last line is "N passed, N failed".
+ * with TensorFlow, TFGEO_ORACLE_TORCH one with PyTorch, transformers and torchvision. The last line is "N passed, N failed".
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,13 +17,15 @@ import { UserError } from '../src/errors.js';
 import { exportModel } from '../src/export/index.js';
 import { type Answer, askPython } from './oracle/answers.js';
 import { exportCases } from './oracle/cases.js';
+import type { WeightsCase } from './oracle/examples.js';
 import { HUGGING_FACE_CASES } from './oracle/huggingface_cases.js';
-import { pythonWith, pythonWithTorch, TRANSFORMERS } from './python_environment.js';
+import { TORCHVISION_CASES } from './oracle/torchvision_cases.js';
+import { pythonWith, pythonWithTorch, TORCHVISION, TRANSFORMERS } from './python_environment.js';
 
 const TENSORFLOW = '2.21.0';
 const PACKAGE = process.arch === 'x64' ? 'tensorflow-cpu' : 'tensorflow';
 
-const PARTS = ['saved-models', 'huggingface'] as const;
+const PARTS = ['saved-models', 'huggingface', 'torchvision'] as const;
 
 const say = (line: string) => console.error(`tfgeo: ${line}`);
 
@@ -51,8 +53,8 @@ function pythonWithTensorFlow(): Promise<string> {
   return provided('TFGEO_ORACLE_PYTHON', () => pythonWith(name, [`${PACKAGE}==${TENSORFLOW}`], say));
 }
 
-function pythonWithTransformers(): Promise<string> {
-  const packages = [TRANSFORMERS, 'safetensors', 'scipy'];
+function pythonWithTorchModels(): Promise<string> {
+  const packages = [TRANSFORMERS, TORCHVISION, 'safetensors', 'scipy'];
   return provided('TFGEO_ORACLE_TORCH', () => pythonWithTorch(packages, say));
 }
 
@@ -93,13 +95,13 @@ async function checkExports(python: string): Promise<Answer[]> {
 }
 
 /** Checks saved weights, one after the other: together they would fill a disk. */
-async function checkHuggingFace(python: string): Promise<void> {
+async function checkWeights(python: string, script: string, cases: readonly WeightsCase[]): Promise<void> {
   await ready();
-  for (const { name, write } of HUGGING_FACE_CASES) {
+  for (const { name, write } of cases) {
     const root = mkdtempSync(join(tmpdir(), 'tfgeo-oracle-'));
     try {
       await write(join(root, name));
-      (await askPython(python, 'huggingface.py', [join(root, name)])).forEach(report);
+      (await askPython(python, script, [join(root, name)])).forEach(report);
     } catch (error) {
       report({ name, passed: false, detail: describe(error) });
     } finally {
@@ -125,8 +127,12 @@ try {
   if (folders.length > 0) {
     (await check(await pythonWithTensorFlow(), folders)).forEach(report);
   } else {
-    if (only !== 'huggingface') (await checkExports(await pythonWithTensorFlow())).forEach(report);
-    if (only !== 'saved-models') await checkHuggingFace(await pythonWithTransformers());
+    const wanted = (part: (typeof PARTS)[number]) => only === undefined || only === part;
+    if (wanted('saved-models')) (await checkExports(await pythonWithTensorFlow())).forEach(report);
+    if (wanted('huggingface'))
+      await checkWeights(await pythonWithTorchModels(), 'huggingface.py', HUGGING_FACE_CASES);
+    if (wanted('torchvision'))
+      await checkWeights(await pythonWithTorchModels(), 'torchvision_models.py', TORCHVISION_CASES);
   }
 } catch (error) {
   report({

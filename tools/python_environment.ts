@@ -6,8 +6,9 @@ import { lastLine, runCommand } from '../src/engine/process.js';
 import { EXIT_CODES, UserError } from '../src/errors.js';
 import { cacheRoot } from '../src/package.js';
 
-/** The PyTorch, and the Hugging Face transformers, that results are compared with. */
+/** The PyTorch, its torchvision, and the Hugging Face transformers, that results are compared with. */
 const TORCH = '2.13.0';
+export const TORCHVISION = 'torchvision==0.28.0';
 export const TRANSFORMERS = 'transformers==5.23.0';
 
 /** A Python with PyTorch and numpy, as {@link pythonWith}. @param more further packages */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { backboneConfig, buildBackbone } from '../../src/models/backbones/index.js';
 import { buildModel } from '../../src/models/build.js';
@@ -8,19 +7,13 @@ import { type DeformableDetrConfig, preset } from '../../src/models/config.js';
 import type { Module } from '../../src/models/module.js';
 import { convertCheckpoint } from '../../src/models/published/index.js';
 import { buildTextEncoder } from '../../src/models/text/index.js';
-import { type TensorToWrite, writeSafetensors } from '../../src/models/weights/safetensors.js';
 import { Random } from '../../src/random.js';
 import { saveModelFolder } from '../../src/train/checkpoint.js';
 import { startAlike, stirred } from '../stir.js';
-
-/** A model whose weights are saved under Hugging Face's names, with a question and our answer beside them. */
-export interface HuggingFaceCase {
-  name: string;
-  write(folder: string): Promise<void>;
-}
+import { channelsFirst, floats, integers, pictures, type WeightsCase, writeExample } from './examples.js';
 
 /** Every kind of model that Hugging Face has too. A new one is a row here. */
-export const HUGGING_FACE_CASES: readonly HuggingFaceCase[] = [
+export const HUGGING_FACE_CASES: readonly WeightsCase[] = [
   ...(['', '-refine', '-two-stage'] as const).map((kind) => ({
     name: `hf-deformable-detr-r50${kind}`,
     write: (folder: string) => writeDetr(folder, preset(`deformable-detr-r50${kind}`)),
@@ -138,35 +131,4 @@ async function saveForHuggingFace(folder: string, model: Module, config: object)
   saveModelFolder(own, model, { 'config.json': JSON.stringify(config) });
   await convertCheckpoint(own, folder, { names: 'huggingface' });
   rmSync(own, { recursive: true });
-}
-
-/** Two pictures of noise, the second with padding behind `inner`. */
-function pictures([height, width]: [number, number], inner: [number, number]) {
-  const random = new Random(13);
-  const values = Float32Array.from({ length: 2 * height * width * 3 }, () => random.normal());
-  const all = tf.ones([height, width]);
-  const part = tf.pad(tf.ones(inner), [
-    [0, height - inner[0]],
-    [0, width - inner[1]],
-  ]);
-  const mask = tf.stack([all, part]) as tf.Tensor3D;
-  const pixels = tf.mul(tf.tensor4d(values, [2, height, width, 3]), tf.expandDims(mask, 3)) as tf.Tensor4D;
-  return { pixels, mask };
-}
-
-function channelsFirst(map: tf.Tensor4D): tf.Tensor {
-  return tf.transpose(map, [0, 3, 1, 2]);
-}
-
-function floats(tensor: tf.Tensor): TensorToWrite {
-  return { shape: tensor.shape, data: tensor.dataSync() as Float32Array };
-}
-
-/** As PyTorch's long. */
-function integers(tensor: tf.Tensor): TensorToWrite {
-  return { shape: tensor.shape, data: BigInt64Array.from(tensor.dataSync(), BigInt) };
-}
-
-function writeExample(folder: string, tensors: Record<string, TensorToWrite>): void {
-  writeSafetensors(join(folder, 'example.safetensors'), Object.entries(tensors));
 }
