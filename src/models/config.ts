@@ -169,7 +169,7 @@ const TINY: MdetrGConfig = {
  * - `mdetr-g`: the published sizes (three encoder and decoder layers of width 256, 100 queries) with text in encoder and decoder.
  * - `mdetr-g-tiny`: about 4 million parameters, for CPUs and for the checkpoint that comes with the package.
  * - `mdetr-g-minilm-tiny`: the same with the published MiniLM as text encoder, for words that training does not show.
- * - `mdetr-r101`: the published size of MDETR with ResNet-101 and RoBERTa.
+ * - `mdetr-r101`, `mdetr-efficientnet-b3`, `-b5`: the published sizes of MDETR with ResNet-101 or an EfficientNet, and RoBERTa.
  * - `mdetr-g-upstream`, `-roberta`: MDETR-G as published, with Satlas' Swin V2.
  * - `grounding-dino-tiny`, `-base`, and `mm-` before them: the published sizes of Grounding DINO.
  * - `deformable-detr-r50`, `-single-scale`, `-single-scale-dc5`, `-refine`, `-two-stage`: the published sizes of Deformable DETR

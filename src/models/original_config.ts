@@ -10,6 +10,16 @@ import type { TorchValue } from './weights/torch/write.js';
 /** A checkpoint of an original program: tensors and, where it keeps them, the program's arguments. */
 export type OriginalFile = Pick<CheckpointFile, 'tensors' | 'args'>;
 
+/** MDETR's argument of a backbone that is timm's, without the size. */
+const TF_EFFICIENTNET = 'timm_tf_efficientnet_';
+
+/** The argument of the originals' programs for a backbone, null for one that they have no name for. @param name a size here */
+export function originalBackboneArgument(name: string): string | null {
+  const [, family, size] = /^(resnet|efficientnet)-(\w+)$/.exec(name) ?? [];
+  if (size === undefined) return null;
+  return family === 'resnet' ? `resnet${size}` : `${TF_EFFICIENTNET}${size}_ns`;
+}
+
 /** Reads the configuration of a detector out of a checkpoint of its original program; every fault is a UserError. */
 export interface OriginalReader {
   fail(what: string): never;
@@ -35,6 +45,24 @@ export interface OriginalReader {
   textEncoder(prefix: string): { name: string; config: Partial<TextEncoderConfig> };
 }
 
+/** What the originals' programs make of a backbone beside what its shapes tell, by what its name begins with. */
+const BACKBONE_SETTINGS: Readonly<
+  Record<string, (args: Readonly<Record<string, unknown>>, fail: (what: string) => never) => object>
+> = {
+  // They train the second stage and those behind it.
+  resnet({ dilation = false }, fail) {
+    if (typeof dilation !== 'boolean')
+      fail(`dilation is ${JSON.stringify(dilation)}, expected true or false`);
+    return { frozen_stages: 2, ...(dilation ? { dilation } : {}) };
+  },
+  // Their frozen batch norm adds PyTorch's constant. Other EfficientNets than TensorFlow's have the same shapes.
+  efficientnet({ backbone = TF_EFFICIENTNET }, fail) {
+    if (!String(backbone).startsWith(TF_EFFICIENTNET))
+      fail(`backbone ${JSON.stringify(backbone)} is not supported, only ${TF_EFFICIENTNET}*`);
+    return { batch_norm_eps: 1e-5 };
+  },
+};
+
 /** @param fixed arguments whose other values are not supported, and the one that is */
 export function readOriginal(
   { tensors, args }: OriginalFile,
@@ -55,13 +83,6 @@ export function readOriginal(
     let parts = 0;
     while (tensors.has(name(parts))) parts++;
     return parts;
-  };
-  // The originals train the second stage of a ResNet and those behind it. Other backbones they never dilate.
-  const resnetSettings = () => {
-    const dilation = args?.dilation ?? false;
-    if (typeof dilation !== 'boolean')
-      fail(`dilation is ${JSON.stringify(dilation)}, expected true or false`);
-    return { frozen_stages: 2, ...(dilation ? { dilation } : {}) };
   };
   return {
     fail,
@@ -93,7 +114,8 @@ export function readOriginal(
         const found = inferBackbone(shapes);
         if (!found) continue;
         const out_features = ['stage1', 'stage2', 'stage3', 'stage4'].slice(-levels);
-        const own = found.name.startsWith('resnet') ? resnetSettings() : {};
+        const family = Object.keys(BACKBONE_SETTINGS).find((start) => found.name.startsWith(start));
+        const own = family ? BACKBONE_SETTINGS[family]!(args ?? {}, fail) : {};
         return { name: found.name, config: { ...found.config, out_features, ...own } };
       }
       return fail(`its backbone is none that is known: ${backboneFamilies().join(', ')}`);

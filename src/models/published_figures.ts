@@ -20,6 +20,8 @@ export const PUBLISHED_FIGURES: Readonly<Record<string, string>> = {
   'scalemae-det': 'xView mAP 0.236',
   // Kamath et al. 2021; github.com/ashkamath/mdetr
   'mdetr-r101': 'Flickr30k R@1 82.5; RefCOCO P@1 86.8 fine-tuned',
+  'mdetr-efficientnet-b3': 'Flickr30k R@1 82.9; RefCOCO P@1 87.5 fine-tuned',
+  'mdetr-efficientnet-b5': 'Flickr30k R@1 83.7; RefCOCO R@1 73.4 pre-trained',
   // Liu et al. 2023; github.com/IDEA-Research/GroundingDINO
   'grounding-dino-tiny': 'COCO AP 48.4 zero-shot, 57.2 fine-tuned',
   'grounding-dino-base': 'COCO AP 56.7 (COCO among its data)',
@@ -32,6 +34,15 @@ export const PUBLISHED_FIGURES: Readonly<Record<string, string>> = {
   'resnet-50': 'ImageNet 76.1',
   'resnet-101': 'ImageNet 77.4',
   'resnet-152': 'ImageNet 78.3',
+  // Tan and Le 2019
+  'efficientnet-b0': 'ImageNet 77.1',
+  'efficientnet-b1': 'ImageNet 79.1',
+  'efficientnet-b2': 'ImageNet 80.1',
+  'efficientnet-b3': 'ImageNet 81.6',
+  'efficientnet-b4': 'ImageNet 82.9',
+  'efficientnet-b5': 'ImageNet 83.6',
+  'efficientnet-b6': 'ImageNet 84.0',
+  'efficientnet-b7': 'ImageNet 84.3',
   // Liu et al. 2021
   'swin-tiny': 'ImageNet 81.3',
   'swin-small': 'ImageNet 83.0',

@@ -17,8 +17,10 @@ import {
   warmupFiles,
 } from '../../src/export/index.js';
 import { openRaster } from '../../src/geo/index.js';
+import { backboneConfig } from '../../src/models/backbones/index.js';
 import { buildModel } from '../../src/models/build.js';
 import { generateScene } from '../../src/train/data/scenes/index.js';
+import { SMALL_BACKBONES } from '../models/backbones/small_backbones.js';
 import { type DetrKind, smallConfig, smallDetrConfig } from '../models/small_config.js';
 import { writeUntrainedModel } from '../untrained_model.js';
 
@@ -45,11 +47,12 @@ function smallDetr(kind: DetrKind): Detector {
   return new Detector({ answers: 'classes', model: buildModel(config, 2), config });
 }
 
-/** The same of one map, behind a dilated stage. */
-function smallDilatedDetr(): Detector {
+/** The same of one map, of another backbone. */
+function smallDetrOf(backbone: string): Detector {
   const config = smallDetrConfig('plain');
-  const stages = { hidden_sizes: [8, 8, 16, 16], depths: [1, 1, 1, 2], layer_type: 'bottleneck' };
-  Object.assign(config.backbone.config, stages, { out_features: ['stage4'], dilation: true });
+  const { family, settings } = SMALL_BACKBONES.find(({ name }) => name === backbone)!;
+  const last = (backboneConfig(family, settings).out_features as string[]).at(-1)!;
+  config.backbone = { name: family, config: { ...settings, out_features: [last] } };
   config.transformer = { ...config.transformer, levels: 1 };
   return new Detector({ answers: 'classes', model: buildModel(config, 2), config });
 }
@@ -251,8 +254,8 @@ describe('an exported detector', () => {
   it('of the other head, and with classes instead of words', async () => {
     await exportModel(loaded['soft-token']!, at('soft'), { size: 64, batch: 1, check: false });
     expect((await checkExamples(at('soft'))).largest).toBeLessThan(1e-4);
-    for (const kind of ['plain', 'two-stage', 'dilated'] as const) {
-      const source = kind === 'dilated' ? smallDilatedDetr() : smallDetr(kind);
+    for (const kind of ['plain', 'two-stage', 'resnet with a dilated stage', 'efficientnet'] as const) {
+      const source = kind === 'plain' || kind === 'two-stage' ? smallDetr(kind) : smallDetrOf(kind);
       const folder = at(`detr-${kind}`);
       const options: ExportOptions = { size: [96, 64], input: kind === 'plain' ? 'pixels' : 'encoded' };
       await exportModel(source, folder, { ...options, check: false });

@@ -33,6 +33,7 @@ describe('the catalogue', () => {
   it.each([
     ['resnet-18', 11.18, 1.81],
     ['resnet-50', 23.51, 4.09],
+    ['efficientnet-b0', 3.63, 0.364],
     ['swin-tiny', 27.52, 4.5],
     ['coat-lite-tiny', 5.4, 1.6],
   ])('%s has its published size', (name, parameters, multiplyAdds) => {

@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ready } from '../../src/engine/index.js';
-import type { ModelConfig, TextDetectorConfig } from '../../src/models/config.js';
+import {
+  type MdetrConfig,
+  type ModelConfig,
+  preset,
+  type TextDetectorConfig,
+} from '../../src/models/config.js';
+import { originalMdetrArguments, originalMdetrConfig } from '../../src/models/mdetr/index.js';
 import { loadModelFolder, modelAnswers } from '../../src/models/model_folder.js';
 import { convertCheckpoint, inspectCheckpoint } from '../../src/models/published/index.js';
 import { readCheckpoint } from '../../src/models/weights/checkpoint_file.js';
@@ -12,6 +18,7 @@ import { writeSafetensors } from '../../src/models/weights/safetensors.js';
 import { saveStateDict } from '../../src/models/weights/state_dict.js';
 import { stirred } from '../../tools/stir.js';
 import { writeUntrained } from '../untrained_model.js';
+import { SMALL_BACKBONES } from './backbones/small_backbones.js';
 import { smallGroundingDinoConfig, smallMdetrConfig, smallUpstreamConfig } from './small_config.js';
 
 // Checkpoints of the original repositories alone, as they are published: tensors and the program's arguments tell all.
@@ -42,6 +49,15 @@ function dilated() {
   return { ...config, backbone: { name: 'resnet', config: { ...config.backbone.config, ...stages } } };
 }
 
+function withEfficientNet(): MdetrConfig {
+  const { settings } = SMALL_BACKBONES.find(({ family }) => family === 'efficientnet')!;
+  const backbone = {
+    name: 'efficientnet',
+    config: { ...settings, out_features: ['stage4'], batch_norm_eps: 1e-5 },
+  };
+  return { ...smallMdetrConfig(), backbone };
+}
+
 function hardcoded() {
   const config = smallUpstreamConfig('vanilla');
   const modes = { classScale: 'off', alignScale: 'hardcoded', textAttention: false } as const;
@@ -53,6 +69,7 @@ const isDilated = ({ backbone }: ModelConfig) => 'dilation' in backbone.config &
 const ROWS: readonly [name: string, title: string, config: TextDetectorConfig][] = [
   ['mdetr', 'MDETR, resnet, roberta', smallMdetrConfig()],
   ['mdetr with a dilated backbone', 'MDETR, resnet, roberta', dilated()],
+  ['mdetr with an EfficientNet', 'MDETR, efficientnet, roberta', withEfficientNet()],
   ['mdetr_g', 'MDETR-G as published, resnet, roberta', smallUpstreamConfig('deformable')],
   ['mdetr_g vanilla', 'MDETR-G as published, resnet, roberta', hardcoded()],
   ['grounding_dino', 'Grounding DINO, swin, bert', smallGroundingDinoConfig()],
@@ -112,6 +129,30 @@ describe('checkpoints that are not supported', () => {
       {},
       /token_type_embeddings\.weight is missing/,
     );
+  });
+
+  it('say which EfficientNets are', async () => {
+    const path = join(at('mdetr with an EfficientNet published'), 'checkpoint.pth');
+    const { tensors, args } = await readCheckpoint(path);
+    expect([...tensors.keys()]).toEqual(
+      expect.arrayContaining([
+        'backbone.0.body.conv_stem.weight',
+        'backbone.0.body.blocks.1.0.se.conv_reduce.bias',
+      ]),
+    );
+    const config = (backbone: string) => originalMdetrConfig({ tensors, args: { ...args, backbone } }, 'x');
+    const read = config('timm_tf_efficientnet_b3_ns');
+    expect(read.backbone.config).toMatchObject({ batch_norm_eps: 1e-5, out_features: ['stage4'] });
+    expect(read.preprocess.multiple).toBe(1);
+    expect(() => config('timm_efficientnet_b3')).toThrow(
+      'x: backbone "timm_efficientnet_b3" is not supported, only timm_tf_efficientnet_*',
+    );
+    for (const [name, backbone] of [
+      ['mdetr-efficientnet-b5', 'timm_tf_efficientnet_b5_ns'],
+      ['mdetr-r101', 'resnet101'],
+    ] as const) {
+      expect(originalMdetrArguments(preset(name))).toMatchObject({ backbone, dilation: false });
+    }
   });
 
   it('ask for the tokenizer', async () => {

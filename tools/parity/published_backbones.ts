@@ -22,6 +22,18 @@ const layer = (i: number) => `layer${i + 1}`;
 const PUBLISHED: Readonly<Record<string, Published>> = {
   coat_lite_small: { backbone: 'coat-lite-small', map: (i) => `x${i + 1}_nocls` },
   coat_small: { backbone: 'coat-small', map: (i) => `x${i + 1}_nocls` },
+  tf_efficientnet_b0: { backbone: 'efficientnet-b0', map: (i) => `x${i + 1}` },
+  // As MDETR has them: its batch norm adds another constant than the one that they were trained with.
+  tf_efficientnet_b3_ns: {
+    backbone: 'efficientnet-b3',
+    settings: { batch_norm_eps: 1e-5 },
+    map: (i) => `x${i + 1}`,
+  },
+  tf_efficientnet_b5_ns: {
+    backbone: 'efficientnet-b5',
+    settings: { batch_norm_eps: 1e-5 },
+    map: (i) => `x${i + 1}`,
+  },
   mpvit_tiny: { backbone: 'mpvit-tiny', map: (i) => `stage${i + 2}` },
   resnet50: { backbone: 'resnet-50', map: layer },
   resnet50_dc5: { backbone: 'resnet-50', settings: { dilation: true }, map: layer },

@@ -5,6 +5,9 @@ import type { Backbone, LevelLayout } from './backbone.js';
 import { CoatBackbone } from './coat.js';
 import { COAT_VARIANTS, coatConfig, coatLayout } from './coat_config.js';
 import { COAT_NAMES, inferCoat } from './coat_weights.js';
+import { EfficientNetBackbone } from './efficientnet.js';
+import { EFFICIENTNET_VARIANTS, efficientNetConfig, efficientNetLayout } from './efficientnet_config.js';
+import { EFFICIENTNET_NAMES, inferEfficientNet } from './efficientnet_weights.js';
 import { MpvitBackbone } from './mpvit.js';
 import { MPVIT_VARIANTS, mpvitConfig, mpvitLayout } from './mpvit_config.js';
 import { inferMpvit, MPVIT_NAMES } from './mpvit_weights.js';
@@ -26,6 +29,9 @@ export { Backbone, cellsOf } from './backbone.js';
 export { CoatBackbone } from './coat.js';
 export type { CoatConfig } from './coat_config.js';
 export { COAT_VARIANTS, coatConfig } from './coat_config.js';
+export { EfficientNetBackbone } from './efficientnet.js';
+export type { EfficientNetConfig } from './efficientnet_config.js';
+export { EFFICIENTNET_VARIANTS, efficientNetConfig } from './efficientnet_config.js';
 export { gsdPositions } from './gsd_positions.js';
 export { MpvitBackbone } from './mpvit.js';
 export type { MpvitConfig } from './mpvit_config.js';
@@ -102,6 +108,14 @@ const BACKBONES: Readonly<Record<string, BackboneFamily>> = {
     layout: (settings) => resnetLayout(resnetConfig(settings)),
     names: RESNET_NAMES,
     infer: inferResNet,
+  },
+  efficientnet: {
+    variants: { ...EFFICIENTNET_VARIANTS },
+    build: (settings, source) => new EfficientNetBackbone(efficientNetConfig(settings, source)),
+    check: efficientNetConfig,
+    layout: (settings) => efficientNetLayout(efficientNetConfig(settings)),
+    names: EFFICIENTNET_NAMES,
+    infer: inferEfficientNet,
   },
   scalemae: {
     variants: { ...VIT_VARIANTS },

@@ -54,10 +54,14 @@ export function stagedSettings<T extends Staged>(
 ): T {
   const config = checkSettings({ ...rules, counts: ['num_channels', ...counts] }, settings, source);
   checkStageLists(config, perStage, source);
-  const stages = (config[perStage[0]!] as unknown[]).length;
+  chooseStages(config, (config[perStage[0]!] as unknown[]).length, source);
+  return config;
+}
+
+/** Fills in the maps of stages 2 and up if none are named, and checks them. @param stages how many there are */
+export function chooseStages(config: Pick<Staged, 'out_features'>, stages: number, source: string): void {
   if (config.out_features.length === 0) config.out_features = stageNames(stages).slice(1);
   checkOutFeatures(config.out_features, stages, source);
-  return config;
 }
 
 /** Settings with what they leave out taken from `defaults`. @throws UserError for keys that are in neither */

@@ -6,8 +6,11 @@ import { hasTensorFlowOps, reluGradient, sumRows, withBias, withGradient } from 
 export interface ConvolutionOptions {
   /** Rows and columns between outputs. */
   stride: number;
-  /** Zeros around the map, on every side. */
-  padding: number;
+  /**
+   * Zeros around the map, on every side. `same`: as few as give an output for each `stride` cells begun, the odd one at the right
+   * and bottom.
+   */
+  padding: number | 'same';
   /** max(., 0) at the end. */
   relu?: boolean;
 }
@@ -99,7 +102,7 @@ function plainConvolve(
   bias: tf.Tensor | null,
   { stride, padding, relu }: ConvolutionOptions,
 ): tf.Tensor {
-  const product = tf.conv2d(x, weight, stride, padding, 'NHWC', [1, 1], 'floor');
+  const product = tf.conv2d(x, weight, stride, padding, 'NHWC', [1, 1], rounding(padding));
   const biased = bias ? tf.add(product, bias) : product;
   return relu ? tf.relu(biased) : biased;
 }
@@ -129,7 +132,8 @@ function weightGradient(
     const attrs = { ...plainGeometry(options), filterShape: shape };
     return tf.engine().runKernel('Conv2DBackpropFilter', { x, dy }, attrs) as tf.Tensor4D;
   }
-  if (shape[0] === 1 && shape[1] === 1 && options.padding === 0) return pointGradient(dy, x, shape, options);
+  if (shape[0] === 1 && shape[1] === 1 && (options.padding === 'same' || options.padding === 0))
+    return pointGradient(dy, x, shape, options);
   const sizes = tf.tensor1d(shape, 'int32');
   return runOp('Conv2DBackpropFilter', geometry(options), [x, sizes, dy], 1)[0] as tf.Tensor4D;
 }
@@ -150,15 +154,23 @@ function pointGradient(
   return tf.reshape(product, shape as [number, number, number, number]);
 }
 
-export function plainGeometry({ stride, padding }: ConvolutionOptions) {
-  return { strides: stride, pad: padding, dataFormat: 'NHWC', dimRoundingMode: 'floor' };
+export function plainGeometry({ stride, padding }: ConvolutionOptions): Record<string, string | number> {
+  const mode = rounding(padding);
+  const plain = { strides: stride, pad: padding, dataFormat: 'NHWC' };
+  return mode === undefined ? plain : { ...plain, dimRoundingMode: mode };
 }
 
-function geometry({ stride, padding: p }: ConvolutionOptions): OpAttr[] {
+/** TensorFlow.js takes a way of rounding only for numbers. */
+export function rounding(padding: ConvolutionOptions['padding']): 'floor' | undefined {
+  return padding === 'same' ? undefined : 'floor';
+}
+
+function geometry({ stride, padding }: ConvolutionOptions): OpAttr[] {
+  const p = padding === 'same' ? 0 : padding;
   return [
     opAttr.type('T', 'float32'),
     opAttr.int('strides', [1, stride, stride, 1]),
-    opAttr.string('padding', p > 0 ? 'EXPLICIT' : 'VALID'),
+    opAttr.string('padding', padding === 'same' ? 'SAME' : p > 0 ? 'EXPLICIT' : 'VALID'),
     opAttr.int('explicit_paddings', p > 0 ? [0, 0, p, p, p, p, 0, 0] : []),
     opAttr.string('data_format', 'NHWC'),
   ];

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { type OpAttr, opAttr, runOp } from '../../engine/index.js';
 import type { InitSpec } from '../init.js';
 import { Module } from '../module.js';
-import { type ConvolutionOptions, plainGeometry } from './convolution.js';
+import { type ConvolutionOptions, type FoldedWeights, plainGeometry, rounding } from './convolution.js';
 import { hasTensorFlowOps, sumRows, withGradient } from './fused.js';
 
 /**
@@ -18,7 +18,7 @@ export function depthwiseConvolution(
   options: ConvolutionOptions,
 ): tf.Tensor4D {
   const { stride, padding: p } = options;
-  if (p > 0 && !keepsSize(weight, options)) {
+  if (p !== 'same' && p > 0 && !keepsSize(weight, options)) {
     const padded = tf.pad(x, [
       [0, 0],
       [p, p],
@@ -45,9 +45,39 @@ export function depthwiseConvolution(
   return y as tf.Tensor4D;
 }
 
+/**
+ * Depthwise convolution with a constant factor and summand for each channel behind it, the factor folded into the weights; see
+ * `foldedConvolution`.
+ * @param kernel `weight`: `[kh, kw, C, 1]`, what is trained @param stride with TensorFlow's padding
+ */
+export function foldedDepthwise(
+  x: tf.Tensor4D,
+  kernel: { weight: tf.Tensor4D; folded: FoldedWeights },
+  stride: number,
+): tf.Tensor4D {
+  const { scale, shift } = kernel.folded;
+  const options = { stride, padding: 'same' } as const;
+  const y = withGradient(
+    [x, kernel.weight],
+    (save) => {
+      save([x, kernel.folded.weight, scale]);
+      return tf.add(convolve(x, kernel.folded.weight, options), shift);
+    },
+    (dy, saved) => {
+      const [$dy, $x, $weight] = [dy, ...saved] as tf.Tensor4D[];
+      return [
+        () => inputGradient($dy!, $x!, $weight!, options),
+        () => tf.mul(weightGradient($dy!, $x!, $weight!, options), tf.expandDims(saved[2]!, 1)),
+      ];
+    },
+  );
+  return y as tf.Tensor4D;
+}
+
 /** Whether what comes out is as large as what goes in. */
 function keepsSize(weight: tf.Tensor4D, { stride, padding }: ConvolutionOptions): boolean {
-  return stride === 1 && weight.shape[0] === 2 * padding + 1 && weight.shape[1] === 2 * padding + 1;
+  const size = 2 * Number(padding) + 1;
+  return stride === 1 && weight.shape[0] === size && weight.shape[1] === size;
 }
 
 /** TensorFlow's optimizer ends the process at a fused depthwise convolution with explicit padding. */
@@ -55,7 +85,7 @@ function geometry({ stride, padding }: ConvolutionOptions): OpAttr[] {
   return [
     opAttr.type('T', 'float32'),
     opAttr.int('strides', [1, stride, stride, 1]),
-    opAttr.string('padding', padding > 0 ? 'SAME' : 'VALID'),
+    opAttr.string('padding', padding === 'same' || padding > 0 ? 'SAME' : 'VALID'),
     opAttr.string('data_format', 'NHWC'),
   ];
 }
@@ -63,7 +93,7 @@ function geometry({ stride, padding }: ConvolutionOptions): OpAttr[] {
 function convolve(x: tf.Tensor4D, weight: tf.Tensor4D, options: ConvolutionOptions): tf.Tensor {
   if (hasTensorFlowOps()) return runOp('DepthwiseConv2dNative', geometry(options), [x, weight], 1)[0]!;
   const { stride, padding } = options;
-  return tf.depthwiseConv2d(x, weight, stride, padding, 'NHWC', [1, 1], 'floor');
+  return tf.depthwiseConv2d(x, weight, stride, padding, 'NHWC', [1, 1], rounding(padding));
 }
 
 function inputGradient(

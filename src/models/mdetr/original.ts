@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDilated } from '../backbones/index.js';
 import type { MdetrConfig, MdetrGUpstreamConfig } from '../config.js';
-import { type OriginalFile, type OriginalReader, readOriginal } from '../original_config.js';
+import {
+  type OriginalFile,
+  type OriginalReader,
+  originalBackboneArgument,
+  readOriginal,
+} from '../original_config.js';
 import { IMAGENET } from '../preprocess.js';
 import type { TorchValue } from '../weights/torch/write.js';
 import { BACKBONE } from './detector.js';
@@ -31,10 +36,12 @@ export function originalMdetrConfig(file: OriginalFile, source: string): MdetrCo
   const read = readOriginal(file, source, FIXED);
   const deformable = read.has('transformer.level_embed');
   const levels = deformable ? read.shape('transformer.level_embed')[0]! : 1;
+  const backbone = read.backbone([read.behind(BACKBONE), read.behind(SATLAS_BACKBONE)], levels);
   const common = {
-    backbone: read.backbone([read.behind(BACKBONE), read.behind(SATLAS_BACKBONE)], levels),
+    backbone,
     text: read.textEncoder(TEXT),
-    preprocess: { ...IMAGENET, multiple: 32 },
+    // An EfficientNet looks at the size and at the whole of the padded picture.
+    preprocess: { ...IMAGENET, multiple: backbone.name.startsWith('efficientnet') ? 1 : 32 },
     threshold: 0.5,
   };
   const transformer = sharedOptions(read);
@@ -82,8 +89,10 @@ export function originalMdetrArguments(
   config: MdetrConfig | MdetrGUpstreamConfig,
 ): Record<string, TorchValue> {
   const { transformer } = config;
+  const backbone = originalBackboneArgument(config.backbone.name);
   const shared = {
     ...FIXED,
+    ...(backbone === null ? {} : { backbone }),
     dilation: isDilated(config.backbone),
     hidden_dim: transformer.dModel,
     nheads: transformer.heads,

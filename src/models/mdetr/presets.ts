@@ -22,17 +22,34 @@ const TRANSFORMER: MdetrConfig['transformer'] = {
   pooled: false,
 };
 
-export type MdetrPresetName = 'mdetr-r101';
+export type MdetrPresetName = 'mdetr-r101' | 'mdetr-efficientnet-b3' | 'mdetr-efficientnet-b5';
+
+const MDETR: Omit<MdetrConfig, 'preset' | 'backbone'> = {
+  ...COMMON,
+  model_type: 'mdetr',
+  text: { name: 'roberta-base', config: {} },
+  transformer: TRANSFORMER,
+};
+
+/** The frozen batch norms of MDETR add another constant than those that the networks were trained with. */
+const LAST_MAP = { out_features: ['stage4'], batch_norm_eps: 1e-5 };
 
 /** Presets of MDETR by name: the published sizes (Kamath et al. 2021). */
 export const MDETR_PRESETS: Readonly<Record<MdetrPresetName, MdetrConfig>> = {
   'mdetr-r101': {
-    ...COMMON,
-    model_type: 'mdetr',
+    ...MDETR,
     preset: 'mdetr-r101',
     backbone: { name: 'resnet-101', config: { out_features: ['stage4'], frozen_stages: 2 } },
-    text: { name: 'roberta-base', config: {} },
-    transformer: TRANSFORMER,
+  },
+  'mdetr-efficientnet-b3': {
+    ...MDETR,
+    preset: 'mdetr-efficientnet-b3',
+    backbone: { name: 'efficientnet-b3', config: LAST_MAP },
+  },
+  'mdetr-efficientnet-b5': {
+    ...MDETR,
+    preset: 'mdetr-efficientnet-b5',
+    backbone: { name: 'efficientnet-b5', config: LAST_MAP },
   },
 };
 

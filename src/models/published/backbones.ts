@@ -25,7 +25,7 @@ function huggingFaceConfig(config: Readonly<Record<string, unknown>>): object {
 
 /** Backbones alone, as classifiers are published; what is theirs shows in names and shapes. */
 export const BACKBONES: PublishedKind = {
-  about: 'ResNets, Swins, Swins V2, MPViTs, CoaTs and ScaleMAEs',
+  about: 'ResNets, EfficientNets, Swins, Swins V2, MPViTs, CoaTs and ScaleMAEs',
   recognise({ file, config: given }) {
     const shapes = new Map([...file.tensors].map(([name, { shape }]) => [name, shape]));
     const found = inferBackbone(shapes);

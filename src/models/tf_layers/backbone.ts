@@ -6,6 +6,7 @@ import {
   buildBackbone,
   type CoatBackbone,
   cellsOf,
+  type EfficientNetBackbone,
   type MpvitBackbone,
   type ResNetBackbone,
   type SwinBackbone,
@@ -72,6 +73,11 @@ export const MpvitBackboneLayer = registerModuleLayer(backboneKind<MpvitBackbone
 
 /** `new CoatBackboneLayer({ settings: { embed_dims: [64, 128, 320, 512], ... } })` */
 export const CoatBackboneLayer = registerModuleLayer(backboneKind<CoatBackbone>('CoatBackbone', 'coat'));
+
+/** `new EfficientNetBackboneLayer({ settings: { widths: [16, 24, 40, 80, 112, 192, 320], ... } })` */
+export const EfficientNetBackboneLayer = registerModuleLayer(
+  backboneKind<EfficientNetBackbone>('EfficientNetBackbone', 'efficientnet'),
+);
 
 /** `new VitBackboneLayer({ settings: { embed_dim: 768, depth: 12, num_heads: 12, ... } })` */
 export const VitBackboneLayer = registerModuleLayer(backboneKind<VitBackbone>('VitBackbone', 'scalemae'));

@@ -6,6 +6,7 @@
  */
 export {
   CoatBackboneLayer,
+  EfficientNetBackboneLayer,
   MpvitBackboneLayer,
   ResNetBackboneLayer,
   SwinBackboneLayer,

@@ -95,6 +95,23 @@ export const SMALL_BACKBONES: readonly SmallBackbone[] = [
     ],
   },
   {
+    name: 'efficientnet',
+    family: 'efficientnet',
+    settings: {
+      stem_size: 8,
+      widths: [8, 8, 12, 16, 16, 24],
+      depths: [2, 1, 2, 1, 1, 2],
+      kernels: [3, 3, 5, 3, 5, 3],
+      strides: [1, 2, 2, 2, 1, 2],
+      expand_ratios: [1, 4, 4, 4, 4, 4],
+    },
+    maps: 4,
+    sizes: [
+      [1, 1],
+      [37, 50],
+    ],
+  },
+  {
     name: 'scalemae',
     family: 'scalemae',
     settings: { embed_dim: 128, depth: 2, num_heads: 2, mlp_ratio: 2, default_gsd: 0.5 },

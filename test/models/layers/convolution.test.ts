@@ -3,6 +3,10 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { type EngineId, ready } from '../../../src/engine/index.js';
 import { convolution, foldedConvolution, maxPoolPositive } from '../../../src/models/layers/convolution.js';
+import { foldedDepthwise } from '../../../src/models/layers/depthwise.js';
+import { dilated } from '../../../src/models/layers/dilated.js';
+import { silu } from '../../../src/models/layers/silu.js';
+import { SqueezeExcite } from '../../../src/models/layers/squeeze_excite.js';
 
 const ENGINES: EngineId[] = ['cpu', 'tensorflow'];
 const normal = (shape: number[], seed: number) => tf.randomNormal(shape, 0.1, 1, 'float32', seed);
@@ -78,6 +82,82 @@ describe.each(ENGINES)('convolution on engine %s', (engine) => {
     const plain: Function = (a, w) =>
       tf.relu(tf.add(tf.mul(tf.conv2d(a as tf.Tensor4D, w as tf.Tensor4D, 1, 'same'), scale), shift));
     expect(apart([x, weight], own, plain)).toBeLessThan(2e-5);
+  });
+
+  const sizes = [
+    { size: [9, 8], kernel: 3, stride: 2 },
+    { size: [7, 10], kernel: 5, stride: 2 },
+    { size: [5, 4], kernel: 5, stride: 1 },
+    { size: [1, 2], kernel: 3, stride: 2 },
+  ] as const;
+
+  it.each(sizes)('pads as TensorFlow does, $kernel x $kernel, stride $stride, map $size', (entry) => {
+    const { size, kernel, stride } = entry;
+    const [before, behind] = [0, 1].map((end) =>
+      size.map((side) => {
+        const zeros = Math.max(0, (Math.ceil(side / stride) - 1) * stride + kernel - side);
+        return end === 0 ? Math.floor(zeros / 2) : Math.ceil(zeros / 2);
+      }),
+    ) as [number[], number[]];
+    const padded = (x: tf.Tensor) =>
+      tf.pad(x, [
+        [0, 0],
+        [before[0]!, behind[0]!],
+        [before[1]!, behind[1]!],
+        [0, 0],
+      ]) as tf.Tensor4D;
+    const options = { stride, padding: 'same' } as const;
+    const maps = [normal([2, ...size, 3], 1), normal([kernel, kernel, 3, 4], 2)];
+    const own: Function = (x, w) => convolution(x as tf.Tensor4D, w as tf.Tensor4D, null, options);
+    const plain: Function = (x, w) => tf.conv2d(padded(x!), w as tf.Tensor4D, stride, 'valid');
+    expect(apart(maps, own, plain)).toBeLessThan(2e-5);
+
+    const weight = normal([kernel, kernel, 3, 1], 3) as tf.Tensor4D;
+    const [scale, shift] = [normal([3], 4) as tf.Tensor1D, normal([3], 5) as tf.Tensor1D];
+    const folded = { weight: tf.mul(weight, tf.reshape(scale, [3, 1])) as tf.Tensor4D, scale, shift };
+    const apiece: Function = (x, w) =>
+      foldedDepthwise(x as tf.Tensor4D, { weight: w as tf.Tensor4D, folded }, stride);
+    const plainApiece: Function = (x, w) =>
+      tf.add(tf.mul(tf.depthwiseConv2d(padded(x!), w as tf.Tensor4D, stride, 'valid'), scale), shift);
+    expect(apart([maps[0]!, weight], apiece, plainApiece)).toBeLessThan(2e-5);
+  });
+
+  it.each([
+    [5, 6],
+    [1, 2],
+    [4, 4],
+  ])('looks at every second cell of a map of %i x %i', (height, width) => {
+    const inputs = [normal([2, height, width, 3], 1), normal([3, 3, 3, 4], 2)];
+    const own: Function = (x, w) =>
+      dilated(x as tf.Tensor4D, 2, (cells) =>
+        convolution(cells, w as tf.Tensor4D, null, { stride: 1, padding: 1 }),
+      );
+    // A kernel of 5 x 5 whose odd rows and columns are zeros.
+    const spread = tf.tensor2d([0, 2, 4].map((at) => [0, 1, 2, 3, 4].map((i) => (i === at ? 1 : 0))));
+    const plain: Function = (x, w) => {
+      const rows = tf.matMul(spread, tf.reshape(w!, [3, -1]), true);
+      const columns = tf.transpose(tf.reshape(rows, [5, 3, 3, 4]), [1, 0, 2, 3]);
+      const both = tf.reshape(tf.matMul(spread, tf.reshape(columns, [3, -1]), true), [5, 5, 3, 4]);
+      return tf.conv2d(x as tf.Tensor4D, tf.transpose(both, [1, 0, 2, 3]) as tf.Tensor4D, 1, 'same');
+    };
+    expect(apart(inputs, own, plain)).toBeLessThan(2e-5);
+  });
+
+  it('scales channels by what follows from their means', () => {
+    const excite = new SqueezeExcite(3, 2);
+    const [reduce, bias, expand, shift] = [...excite.namedParameters().values()].map(
+      ({ variable }) => variable,
+    );
+    const own: Function = (x) => excite.forward(x as tf.Tensor4D);
+    const plain: Function = (x) => {
+      const hidden = tf.add(tf.matMul(tf.mean(x!, [1, 2]), tf.reshape(reduce!, [3, 2])), bias!);
+      const gate = tf.add(tf.matMul(tf.mul(hidden, tf.sigmoid(hidden)), tf.reshape(expand!, [2, 3])), shift!);
+      return tf.mul(x!, tf.reshape(tf.sigmoid(gate), [2, 1, 1, 3]));
+    };
+    expect(apart([normal([2, 5, 4, 3], 1)], own, plain)).toBeLessThan(2e-6);
+    const swish: Function = (x) => tf.mul(x!, tf.sigmoid(x!));
+    expect(apart([normal([50], 2)], (x) => silu(x!), swish)).toBeLessThan(2e-6);
+    excite.dispose();
   });
 
   it('pools as with a border of minus infinity', () => {

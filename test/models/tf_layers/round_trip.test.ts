@@ -65,6 +65,18 @@ const ROWS: Readonly<Record<string, Row>> = {
     },
     inputs: [PICTURE],
   },
+  EfficientNetBackbone: {
+    settings: {
+      stem_size: 8,
+      widths: [8, 8, 16],
+      depths: [1, 1, 1],
+      kernels: [3, 5, 3],
+      strides: [1, 2, 2],
+      expand_ratios: [1, 2, 2],
+      ...TWO_MAPS,
+    },
+    inputs: [PICTURE],
+  },
   VitBackbone: {
     settings: { embed_dim: 16, depth: 1, num_heads: 2, mlp_ratio: 2 },
     inputs: [PICTURE, { shape: [1], all: 0.5 }],
