@@ -21,7 +21,13 @@ import {
 } from './config_rules.js';
 import { isRecord } from './config_tree.js';
 import { LOGIT_KINDS } from './grounding_dino/index.js';
-import { ALIGN_SCALES, CLASS_SCALES, TRANSFORMER_KINDS } from './mdetr/index.js';
+import {
+  ALIGN_SCALES,
+  CLASS_SCALES,
+  QUESTION_SET_NAMES,
+  type SoftTokenOptions,
+  TRANSFORMER_KINDS,
+} from './mdetr/index.js';
 import { HEAD_KINDS, QUERY_SOURCES } from './mdetr_g.js';
 import type { PreprocessConfig } from './preprocess.js';
 import { PARITIES, PYRAMIDS } from './scalemae_det/index.js';
@@ -100,7 +106,7 @@ const DEFORMABLE_DETR: InnerRules<ConfigOf<'deformable-detr'>> = {
   sharedClassHead: flag,
 };
 
-const MDETR: InnerRules<ConfigOf<'mdetr'>> = {
+const SOFT_TOKEN: Readonly<Record<keyof SoftTokenOptions, Rule>> = {
   dModel: multipleOf(4),
   heads: count,
   encoderLayers: count,
@@ -113,8 +119,14 @@ const MDETR: InnerRules<ConfigOf<'mdetr'>> = {
   pooled: flag,
 };
 
+const MDETR: InnerRules<ConfigOf<'mdetr'>> = {
+  ...SOFT_TOKEN,
+  questions: { ...oneOf(QUESTION_SET_NAMES), optional: true },
+  final: { ...flag, optional: true },
+};
+
 const MDETR_G_UPSTREAM: InnerRules<ConfigOf<'mdetr-g-upstream'>> = {
-  ...MDETR,
+  ...SOFT_TOKEN,
   kind: oneOf(TRANSFORMER_KINDS),
   levels,
   points: count,

@@ -5,10 +5,13 @@ import type { DeformableSizes } from './deformable_sizes.js';
 import { inferTextEncoder, type TextEncoderConfig } from './text/index.js';
 import type { CheckpointFile } from './weights/checkpoint_file.js';
 import { shapeLookup } from './weights/name_map.js';
+import type { StoredTensor } from './weights/safetensors.js';
 import type { TorchValue } from './weights/torch/write.js';
 
 /** A checkpoint of an original program: tensors and, where it keeps them, the program's arguments. */
-export type OriginalFile = Pick<CheckpointFile, 'tensors' | 'args'>;
+export interface OriginalFile extends Pick<CheckpointFile, 'args'> {
+  tensors: ReadonlyMap<string, StoredTensor>;
+}
 
 /** MDETR's argument of a backbone that is timm's, without the size. */
 const TF_EFFICIENTNET = 'timm_tf_efficientnet_';

@@ -167,6 +167,12 @@ export function smallMdetrConfig(): MdetrConfig {
   };
 }
 
+/** The same where it answers questions, and tells objects meant from others. */
+export function smallQuestionsConfig(questions: 'gqa' | 'gqa-whole' | 'clevr' = 'clevr'): MdetrConfig {
+  const config = smallMdetrConfig();
+  return { ...config, transformer: { ...config.transformer, questions, final: true } };
+}
+
 /** MDETR-G as published, with few channels. */
 export function smallUpstreamConfig(kind: 'deformable' | 'vanilla'): MdetrGUpstreamConfig {
   const { transformer, ...rest } = smallMdetrConfig();
@@ -197,6 +203,7 @@ export const SMALL_DETECTORS: readonly (readonly [name: string, config: ModelCon
   ['grounding-dino', smallGroundingDinoConfig()],
   ['mm-grounding-dino', smallGroundingDinoConfig('scaled')],
   ['mdetr', smallMdetrConfig()],
+  ['mdetr of questions', smallQuestionsConfig()],
   ['mdetr-g-upstream', smallUpstreamConfig('deformable')],
   ['vanilla mdetr-g-upstream', smallUpstreamConfig('vanilla')],
   ['scalemae-det', smallScaleMaeDetConfig()],

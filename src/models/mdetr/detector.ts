@@ -9,6 +9,7 @@ import type { TransformerTextEncoder } from '../text/index.js';
 import type { AnswerRule, ForwardMode, Prediction, PromptRule, TextDetector } from '../text_detector.js';
 import type { DetectorInput, DetectorOutput, LayerOutput, WordMask } from '../types.js';
 import type { SoftTokenOptions } from './options.js';
+import type { Answers } from './questions.js';
 import type { SoftTokenTransformer } from './transformer.js';
 
 /** Picture and text as wholes, to be compared: `[batch, alignDim]` each. */
@@ -21,6 +22,10 @@ export interface SoftTokenOutput extends DetectorOutput {
   /** Temperature of the contrastive alignment. */
   tau: tf.Scalar;
   pooled: PooledPair | null;
+  /** Answers to the text as a question, where the model gives any. */
+  answers: Answers;
+  /** `[batch, Q, 1]` logits: a box is of the object meant, not of one that is only named. Where the model tells that. */
+  pred_isfinal?: tf.Tensor3D;
   /** Named values inside the model, if asked for; names are those of the golden vectors. */
   intermediates: Record<string, tf.Tensor>;
 }
@@ -106,6 +111,21 @@ export abstract class SoftTokenDetector<O extends SoftTokenOptions> extends Modu
   /** Temperature of the contrastive alignment. */
   abstract tau(): tf.Scalar;
 
+  /** `[extra, C]`, queries behind those for boxes; null if there are none. */
+  protected askedQueries(): tf.Tensor2D | null {
+    return null;
+  }
+
+  /** @param _asked `[batch, extra, C]`, what the first decoder layer makes of those queries: the reference takes that one */
+  protected answer(_asked: tf.Tensor3D): Answers {
+    return {};
+  }
+
+  /** `[batch, Q, 1]`, if the model tells the object meant from others that are named. */
+  protected finality(_hidden: tf.Tensor3D): tf.Tensor3D | null {
+    return null;
+  }
+
   /** @param wordMask is not looked at: slots stand for all tokens */
   forward(input: DetectorInput, _wordMask: WordMask | null = null, mode: ForwardMode = {}): SoftTokenOutput {
     const { training = false, random } = mode;
@@ -118,19 +138,28 @@ export abstract class SoftTokenDetector<O extends SoftTokenOptions> extends Modu
       ...drawn,
       ...stages.taps('text_encoder'),
     });
+    const boxQueries = this.queryEmbed as tf.Tensor as tf.Tensor2D;
+    const asked = this.askedQueries();
     const output = this.transformer.forward({
       maps: projected,
       pixelMask: input.pixelMask,
       text,
       textMask: input.textMask,
-      queries: this.queryEmbed as tf.Tensor as tf.Tensor2D,
+      queries: asked ? tf.concat([boxQueries, asked]) : boxQueries,
     });
-    const layers = output.hidden.map((hidden) => this.predictions(hidden));
+    const [boxCount] = boxQueries.shape;
+    const states = asked
+      ? output.hidden.map((hidden) => tf.slice(hidden, [0, 0, 0], [-1, boxCount, -1]))
+      : output.hidden;
+    const layers = states.map((hidden) => this.predictions(hidden));
+    const final = this.finality(states.at(-1)!);
     const { align, pooled } = this;
     return {
       ...layers.at(-1)!,
       ...(align ? { proj_tokens: unit(align.text.forward(output.words)) } : {}),
+      ...(final ? { pred_isfinal: final } : {}),
       aux_outputs: layers.slice(0, -1),
+      answers: asked ? this.answer(tf.slice(output.hidden[0]!, [0, boxCount, 0], [-1, -1, -1])) : {},
       tau: this.tau(),
       pooled: pooled && {
         text: pooled.text.forward(this.poolText(text, input.textMask)) as tf.Tensor2D,

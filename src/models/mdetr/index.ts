@@ -14,3 +14,9 @@ export {
 } from './options.js';
 export { isOriginalMdetr, originalMdetrArguments, originalMdetrConfig } from './original.js';
 export { MDETR_G_PRESETS, MDETR_PRESETS, type MdetrGPresetName, type MdetrPresetName } from './presets.js';
+export {
+  type Answers,
+  answerHeads,
+  QUESTION_SET_NAMES,
+  type QuestionSet,
+} from './questions.js';

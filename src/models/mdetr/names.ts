@@ -14,7 +14,9 @@ export const SATLAS_BACKBONE = 'backbone.0.backbone.backbone.backbone.';
 const original: Omit<NameMap, 'hallmark'> = {
   origin: 'original',
   place: (name) => ({ name }),
-  dropped: [],
+  dropped: [
+    { names: /^(bbox_attention|mask_head)\./, why: 'part of the head for masks, which is not built' },
+  ],
 };
 
 /** A map of the whole with one of the backbone. @param inFile what the backbone's names begin with in the file */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { QuestionSet } from './questions.js';
 
 /** Everything about transformer and heads that MDETR and the published MDETR-G share; the rest is built outside. */
 export interface SoftTokenOptions {
@@ -18,8 +19,13 @@ export interface SoftTokenOptions {
   pooled: boolean;
 }
 
-/** MDETR as published has no other choices. */
-export type MdetrOptions = SoftTokenOptions;
+/** MDETR as published. */
+export interface MdetrOptions extends SoftTokenOptions {
+  /** The text may be a question: which answers there are. Absent: none. */
+  questions?: QuestionSet;
+  /** It tells the object meant from others that are named. Absent: no. */
+  final?: boolean;
+}
 
 export const TRANSFORMER_KINDS = ['deformable', 'vanilla'] as const;
 export const CLASS_SCALES = ['learnable', 'off'] as const;

@@ -11,6 +11,8 @@ import { IMAGENET } from '../preprocess.js';
 import type { TorchValue } from '../weights/torch/write.js';
 import { BACKBONE } from './detector.js';
 import { SATLAS_BACKBONE, TEXT } from './names.js';
+import type { SoftTokenOptions } from './options.js';
+import { answerHeads, QUESTION_SET_NAMES, type QuestionSet } from './questions.js';
 
 /** Tensors that every checkpoint has. */
 const HALLMARKS = ['transformer.resizer.fc.weight', 'class_embed.weight', 'query_embed.weight'];
@@ -23,7 +25,22 @@ const SCALE = 'logit_scale_cls';
 
 /** Whether these are the tensors of a model of MDETR's or MDETR-G's repository. */
 export function isOriginalMdetr(tensors: OriginalFile['tensors']): boolean {
-  return HALLMARKS.every((name) => tensors.has(name));
+  return prefixOf(tensors) !== null;
+}
+
+/** What models with a head for masks have in front of the detector's names. */
+const MASKED = 'detr.';
+
+function prefixOf(tensors: OriginalFile['tensors']): string | null {
+  const fits = (prefix: string) => HALLMARKS.every((name) => tensors.has(prefix + name));
+  return ['', MASKED].find(fits) ?? null;
+}
+
+/** The detector in a file. */
+function detectorIn({ tensors, args }: OriginalFile): OriginalFile {
+  const prefix = prefixOf(tensors) ?? '';
+  const inside = [...tensors].filter(([name]) => name.startsWith(prefix));
+  return { tensors: new Map(inside.map(([name, tensor]) => [name.slice(prefix.length), tensor])), args };
 }
 
 /**
@@ -33,7 +50,7 @@ export function isOriginalMdetr(tensors: OriginalFile['tensors']): boolean {
  * @throws UserError for settings that are not supported
  */
 export function originalMdetrConfig(file: OriginalFile, source: string): MdetrConfig | MdetrGUpstreamConfig {
-  const read = readOriginal(file, source, FIXED);
+  const read = readOriginal(detectorIn(file), source, FIXED);
   const deformable = read.has('transformer.level_embed');
   const levels = deformable ? read.shape('transformer.level_embed')[0]! : 1;
   const backbone = read.backbone([read.behind(BACKBONE), read.behind(SATLAS_BACKBONE)], levels);
@@ -46,7 +63,13 @@ export function originalMdetrConfig(file: OriginalFile, source: string): MdetrCo
   };
   const transformer = sharedOptions(read);
   if (!read.has(SCALE))
-    return { ...common, model_type: 'mdetr', preset: 'mdetr', imageSize: 800, transformer };
+    return {
+      ...common,
+      model_type: 'mdetr',
+      preset: 'mdetr',
+      imageSize: 800,
+      transformer: { ...transformer, ...headsOf(read) },
+    };
   return {
     ...common,
     model_type: 'mdetr-g-upstream',
@@ -66,7 +89,15 @@ export function originalMdetrConfig(file: OriginalFile, source: string): MdetrCo
   };
 }
 
-function sharedOptions(read: OriginalReader): MdetrConfig['transformer'] {
+/** Heads that only some checkpoints have. */
+function headsOf({ has }: OriginalReader): Pick<MdetrConfig['transformer'], 'questions' | 'final'> {
+  const all = (set: QuestionSet) =>
+    answerHeads(set).every(({ inFile, deep }) => has(`${inFile}.${deep ? 'layers.0.' : ''}weight`));
+  const questions = QUESTION_SET_NAMES.find(all);
+  return { ...(questions ? { questions } : {}), ...(has('isfinal_embed.weight') ? { final: true } : {}) };
+}
+
+function sharedOptions(read: OriginalReader): SoftTokenOptions {
   const [queries = 0, dModel = 0] = read.shape('query_embed.weight');
   const projection = 'contrastive_align_projection_image.weight';
   const align = read.has(projection);
@@ -104,7 +135,15 @@ export function originalMdetrArguments(
     contrastive_loss: transformer.pooled,
     contrastive_loss_hdim: transformer.alignDim,
   };
-  if (config.model_type === 'mdetr') return shared;
+  if (config.model_type === 'mdetr') {
+    const { questions, final = false } = config.transformer;
+    const asked = {
+      do_qa: true,
+      split_qa_heads: questions !== 'gqa-whole',
+      combine_datasets: [questions === 'clevr' ? 'clevr' : 'gqa'],
+    };
+    return { ...shared, predict_final: final, ...(questions ? asked : {}) };
+  }
   const { kind, levels, points, textAttention, classScale, alignScale } = config.transformer;
   return {
     ...shared,
