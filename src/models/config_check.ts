@@ -10,6 +10,7 @@ import {
 import {
   count,
   flag,
+  margin,
   multipleOf,
   names,
   object,
@@ -156,6 +157,8 @@ const GROUNDING_DINO: InnerRules<ConfigOf<'grounding-dino'>> = {
     what: 'a number from 0 to below 1',
     accepts: (value) => share.accepts(value) && Number(value) < 1,
   },
+  referenceEps: margin,
+  boxEps: margin,
   delimiters: {
     what: 'a list of token ids',
     accepts: (value) =>

@@ -20,6 +20,12 @@ export const share: Rule = {
   what: 'a number from 0 to 1',
   accepts: (value) => typeof value === 'number' && value >= 0 && value <= 1,
 };
+/** How far from both ends of [0, 1]. */
+export const margin: Rule = {
+  what: 'a number above 0 and below 0.5',
+  accepts: (value) => typeof value === 'number' && value > 0 && value < 0.5,
+  optional: true,
+};
 export const object: Rule = { what: 'an object', accepts: isRecord };
 export const oneOf = (values: readonly string[]): Rule => ({
   what: `one of ${values.join(', ')}`,

@@ -112,6 +112,26 @@ describe.each(['dot', 'scaled'] as const)('GroundingDino with %s logits', (logit
     });
   });
 
+  it('holds boxes as far from the edges as it is told', () => {
+    const config = smallGroundingDinoConfig();
+    const eps = { referenceEps: 0.2, boxEps: 0.3 };
+    // Fresh heads move no box.
+    const own = buildModel({ ...config, transformer: { ...config.transformer, ...eps } }, 2);
+    tf.tidy(() => {
+      const { aux_outputs, intermediates } = own.forward(inputOf(), null, { intermediates: true });
+      const first = intermediates.reference_points!;
+      const held = (eps: number) => {
+        const [low, high] = [tf.maximum(first, eps), tf.maximum(tf.sub(1, first), eps)];
+        return tf.div(low, tf.add(low, high));
+      };
+      const next = tf.gather(intermediates.intermediate_reference_points!, 0, 1);
+      expect(worst(aux_outputs[0]!.pred_boxes, held(eps.boxEps))).toBeLessThan(1e-6);
+      expect(worst(next, held(eps.referenceEps))).toBeLessThan(1e-6);
+      expect(worst(held(eps.boxEps), held(eps.referenceEps))).toBeGreaterThan(0.01);
+    });
+    own.dispose();
+  });
+
   it('is the same compiled', () => {
     tf.tidy(() => {
       const input = inputOf();

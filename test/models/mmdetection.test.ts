@@ -8,7 +8,7 @@ import { ready } from '../../src/engine/index.js';
 import { backboneNames, buildBackbone, swinConfig } from '../../src/models/backbones/index.js';
 import { PatchMerging } from '../../src/models/backbones/swin_block.js';
 import { buildModel } from '../../src/models/build.js';
-import { preset } from '../../src/models/config.js';
+import { type GroundingDinoConfig, preset } from '../../src/models/config.js';
 import { detectorNames } from '../../src/models/detector_weights.js';
 import { withoutValues } from '../../src/models/init.js';
 import { loadModelFolder } from '../../src/models/model_folder.js';
@@ -68,6 +68,7 @@ describe('a checkpoint of mmdetection', () => {
       [],
     );
     const { model, config } = await loadModelFolder(path);
+    expect((config as GroundingDinoConfig).transformer).not.toHaveProperty('boxEps');
     expect(config).toMatchObject({
       transformer: {
         logits,
@@ -76,6 +77,7 @@ describe('a checkpoint of mmdetection', () => {
         decoderPoints: 2,
         queries: 6,
         sharedBoxHead: false,
+        referenceEps: 1e-3,
       },
       backbone: {
         config: { window_size: 5, depths: [1, 1, 2, 1], out_features: ['stage2', 'stage3', 'stage4'] },

@@ -108,6 +108,19 @@ describe.each(ROWS)('a checkpoint of %s', (name, title, config) => {
   });
 });
 
+describe('a checkpoint of Grounding DINO without a word of its program', () => {
+  it('holds boxes as far from the edges as the original does', async () => {
+    const path = join(at('grounding_dino published'), 'plain.safetensors');
+    const { tensors, args } = await readCheckpoint(join(at('grounding_dino published'), 'checkpoint.pth'));
+    const { reference_eps, box_eps, ...rest } = args!;
+    expect([reference_eps, box_eps]).toEqual([1e-5, 1e-5]);
+    writeSafetensors(path, tensors, { metadata: { arguments: JSON.stringify(rest) } });
+    const { model, config } = await loadModelFolder(path);
+    model.dispose();
+    expect(config).toMatchObject({ transformer: { referenceEps: 1e-3, boxEps: 1e-3 } });
+  });
+});
+
 describe('checkpoints that are not supported', () => {
   it('say what is', async () => {
     const { tensors, args } = await readCheckpoint(join(at('mdetr published'), 'checkpoint.pth'));

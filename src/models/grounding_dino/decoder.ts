@@ -108,7 +108,7 @@ export class Decoder extends Module {
       const position = this.positionHead.forward(this.waves(byLevel)) as tf.Tensor3D;
       x = layer.forward(x, position, byLevel, image, text.tokens, bias);
       output.from.push(boxes);
-      boxes = noGrad(() => refine(boxHeads[i]!, x, boxes));
+      boxes = noGrad(() => refine(boxHeads[i]!, x, boxes, this.options.referenceEps));
       output.hidden.push(this.norm.forward(x) as tf.Tensor3D);
       output.references.push(boxes);
       output.positions.push(position);
@@ -126,8 +126,8 @@ export class Decoder extends Module {
 }
 
 /** Boxes moved by a head. Those that a layer starts from are constants: the loss sees its own. */
-function refine(head: MLP, x: tf.Tensor, boxes: tf.Tensor3D): tf.Tensor3D {
-  return tf.tidy(() => tf.sigmoid(tf.add(head.forward(x), inverseSigmoid(boxes)))) as tf.Tensor3D;
+function refine(head: MLP, x: tf.Tensor, boxes: tf.Tensor3D, eps?: number): tf.Tensor3D {
+  return tf.tidy(() => tf.sigmoid(tf.add(head.forward(x), inverseSigmoid(boxes, eps)))) as tf.Tensor3D;
 }
 
 /** Boxes in the real part of every level: `[batch, Q, levels, 4]`. */

@@ -16,6 +16,7 @@ import {
   packedPlace,
 } from '../weights/name_map.js';
 import { BACKBONE, TEXT } from './names.js';
+import { epsOf, USUAL_EPS } from './original.js';
 import { BERT_DELIMITERS } from './presets.js';
 
 const BODY = 'language_model.language_backbone.body.model.';
@@ -168,6 +169,7 @@ export function mmdetectionGroundingDinoConfig(file: OriginalFile, source: strin
       sharedClassHead: !scaled || read.same('bbox_head.cls_branches.0.bias', 'bbox_head.cls_branches.1.bias'),
       temperature: 20,
       fusionDropPath: 0.1,
+      ...epsOf(file, { referenceEps: 1e-3, boxEps: USUAL_EPS }),
       delimiters: [...BERT_DELIMITERS],
     },
   };

@@ -170,7 +170,7 @@ export class GroundingDino extends Module implements TextDetector {
     words: TextSequence,
     layer: number,
   ): LayerOutput {
-    const moved = tf.add(this.boxHeads[layer]!.forward(hidden), inverseSigmoid(from));
+    const moved = tf.add(this.boxHeads[layer]!.forward(hidden), inverseSigmoid(from, this.options.boxEps));
     return {
       pred_logits: this.classHeads[layer]!.forward(hidden, words),
       pred_boxes: tf.sigmoid(moved) as tf.Tensor3D,

@@ -24,6 +24,12 @@ export interface GroundingDinoOptions extends DeformableSizes {
   temperature: number;
   /** Probability of dropping what image and text tell each other in a layer, in training. */
   fusionDropPath: number;
+  /**
+   * How near to 0 and 1 the boxes are held that go from layer to layer, and those that answers start from (default 1e-5, as
+   * Hugging Face; the original: 1e-3).
+   */
+  referenceEps?: number;
+  boxEps?: number;
   /** Ids of the tokens that stand around and between phrases: [CLS], [SEP], full stop, question mark. */
   delimiters: number[];
 }

@@ -45,9 +45,26 @@ export function originalGroundingDinoConfig(file: OriginalFile, source: string):
       sharedClassHead: true,
       temperature: 20,
       fusionDropPath: 0.1,
+      ...epsOf(file, { referenceEps: 1e-3, boxEps: 1e-3 }),
       delimiters: [...BERT_DELIMITERS],
     },
   };
+}
+
+/** What no program keeps in its files; those that are written here do. */
+const EPS = { referenceEps: 'reference_eps', boxEps: 'box_eps' } as const;
+
+/** Where nothing is said. */
+export const USUAL_EPS = 1e-5;
+
+type Eps = Pick<GroundingDinoConfig['transformer'], keyof typeof EPS>;
+
+/** How far from the edges boxes are held. @param published by the program that files without a word of it are of */
+export function epsOf({ args }: OriginalFile, published: Required<Eps>): Eps {
+  const values = Object.entries(EPS).map(([key, argument]) => {
+    return [key, args?.[argument] ?? published[key as keyof Eps]] as const;
+  });
+  return Object.fromEntries(values.filter(([, value]) => value !== USUAL_EPS));
 }
 
 /** Arguments of the original program that make this model, by their names there. */
@@ -58,5 +75,7 @@ export function originalGroundingDinoArguments({
     ...deformableArguments(transformer),
     max_text_len: transformer.textTokens,
     dec_pred_bbox_embed_share: transformer.sharedBoxHead,
+    [EPS.referenceEps]: transformer.referenceEps ?? USUAL_EPS,
+    [EPS.boxEps]: transformer.boxEps ?? USUAL_EPS,
   };
 }
