@@ -117,6 +117,8 @@ const GRADIENTS: Readonly<Record<string, Gradient>> = {
   [tf.Tanh]: (dy, [y]) => ({ x: () => run('TanhGrad', [typeOf(dy)], [y!, dy]) }),
   [tf.Softplus]: (dy, [x]) => ({ x: () => run('SoftplusGrad', [typeOf(dy)], [dy, x!]) }),
   [tf.Tile]: (dy, [x], { reps }) => ({ x: () => gatherTiles(dy, x!.shape, reps as number[]) }),
+  // The original takes an array, and for a single part it is handed a tensor.
+  [tf.Unpack]: (dy, _, { axis }) => ({ value: () => tf.expandDims(dy, axis as number) }),
   [tf.GatherV2]: (dy, [x, indices], { axis, batchDims }) => {
     if (axis !== 0 || batchDims) return null;
     return { x: () => gatherGradient(dy, x!, indices!), indices: () => indices! };

@@ -88,13 +88,9 @@ export function locateSamples(
 /** Attention weights `[N, Q, M, L, P]`, the softmax of logits `[N, Q, M, L * P]`. */
 export function weighSamples(attentionLogits: tf.Tensor4D, levels: number): tf.Tensor5D {
   const [batch, queries, heads, samples] = attentionLogits.shape;
-  return tf.reshape(tf.softmax(attentionLogits), [
-    batch,
-    queries,
-    heads,
-    levels,
-    samples / levels,
-  ]) as tf.Tensor5D;
+  // The weight of a single sample is 1; rounding in the softmax's gradient would say that its logit matters.
+  const weights = samples === 1 ? tf.add(tf.mul(attentionLogits, 0), 1) : tf.softmax(attentionLogits);
+  return tf.reshape(weights, [batch, queries, heads, levels, samples / levels]) as tf.Tensor5D;
 }
 
 function checkReference(op: string, reference: tf.Tensor, shape: readonly number[]): number {

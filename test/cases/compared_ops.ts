@@ -68,8 +68,6 @@ export const COMPARED_OPS: readonly string[] = [
   'RealDiv',
   'Reciprocal',
   'Relu',
-  'Relu6',
-  'Relu6Grad',
   'ReluGrad',
   'Reshape',
   'ResizeBilinear',

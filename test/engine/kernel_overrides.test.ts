@@ -113,6 +113,12 @@ describe('kernels and gradients in the place of the originals', () => {
     );
   });
 
+  it('let a single part, unstacked, be differentiated', async () => {
+    await ready({ engine: 'tensorflow' });
+    const gradient = tf.grad((x) => tf.mul(tf.unstack(x, 1)[0]!, ramp(2, 3)));
+    expect(Array.from(gradient(tf.ones([2, 1, 3])).dataSync())).toEqual(Array.from(ramp(2, 3).dataSync()));
+  });
+
   it('have second derivatives', async () => {
     await ready({ engine: 'tensorflow' });
     const second = tf.grad((x) => tf.sum(tf.square(tf.grad((y) => tf.mean(tf.square(tf.sum(y, 1))))(x))));

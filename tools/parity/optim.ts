@@ -128,8 +128,10 @@ async function recordState(
     if (key.startsWith('exp_avg')) recorder.add(key, shape, data);
   }
   for (const average of averages) {
+    // As Python writes numbers.
+    const decay = Number.isInteger(average.decay) ? average.decay.toFixed(1) : average.decay;
     for (const [name, { shape, data }] of await average.state()) {
-      recorder.add(`ema_${average.decay}.${name}`, shape, data);
+      recorder.add(`ema_${decay}.${name}`, shape, data);
     }
   }
 }

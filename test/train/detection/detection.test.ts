@@ -68,8 +68,12 @@ function small(kind: DetrKind, changes: Partial<RunConfig> = {}): RunConfig {
   });
 }
 
-function taskOf(kind: DetrKind): DetectionTask {
-  const config = smallDetrConfig(kind);
+function taskOf(
+  kind: DetrKind,
+  transformer: Partial<DeformableDetrConfig['transformer']> = {},
+): DetectionTask {
+  const base = smallDetrConfig(kind);
+  const config = { ...base, transformer: { ...base.transformer, ...transformer } };
   return new DetectionTask({
     model: buildModel(config, 3),
     config,
@@ -172,6 +176,17 @@ describe.each(['plain', 'refine', 'two-stage'] as const)('DetectionTask, %s', (k
     optimizer.dispose();
     task.dispose();
   });
+});
+
+it.each(['plain', 'refine', 'two-stage'] as const)('a decoder of one layer learns: %s', async (kind) => {
+  const task = taskOf(kind, { encoderLayers: 1, decoderLayers: 1 });
+  const batch = await task.batch(0, new Random(1));
+  const { value, gradients } = lossAndGradients(task.parameters(), () => task.loss(task.inputs(batch)).total);
+  expect(Number.isFinite(value.dataSync()[0]!)).toBe(true);
+  expect(gradients.size).toBeGreaterThan(40);
+  tf.dispose([value, ...gradients.values()]);
+  task.disposeBatch(batch);
+  task.dispose();
 });
 
 describe('buildDetectionTask', () => {
