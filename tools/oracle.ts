@@ -6,7 +6,7 @@
  *   npm run test:oracle [-- FOLDER...] [--only saved-models|huggingface|torchvision] [--json FILE]   FOLDER: SavedModels to check instead
  *
  * Python's packages come with the user's pip into virtual environments in the cache, once; TFGEO_ORACLE_PYTHON names a Python
- * with TensorFlow, TFGEO_ORACLE_TORCH one with PyTorch, transformers and torchvision. The last line is "N passed, N failed".
+ * with TensorFlow, TFGEO_ORACLE_TORCH one with PyTorch and transformers. The last line is "N passed, N failed".
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,7 +20,13 @@ import { exportCases } from './oracle/cases.js';
 import type { WeightsCase } from './oracle/examples.js';
 import { HUGGING_FACE_CASES } from './oracle/huggingface_cases.js';
 import { TORCHVISION_CASES } from './oracle/torchvision_cases.js';
-import { pythonWith, pythonWithTorch, TORCHVISION, TRANSFORMERS } from './python_environment.js';
+import {
+  packagesBeside,
+  pythonWith,
+  pythonWithTorch,
+  TORCHVISION,
+  TRANSFORMERS,
+} from './python_environment.js';
 
 const TENSORFLOW = '2.21.0';
 const PACKAGE = process.arch === 'x64' ? 'tensorflow-cpu' : 'tensorflow';
@@ -54,7 +60,7 @@ function pythonWithTensorFlow(): Promise<string> {
 }
 
 function pythonWithTorchModels(): Promise<string> {
-  const packages = [TRANSFORMERS, TORCHVISION, 'safetensors', 'scipy'];
+  const packages = [TRANSFORMERS, 'safetensors', 'scipy'];
   return provided('TFGEO_ORACLE_TORCH', () => pythonWithTorch(packages, say));
 }
 
@@ -95,13 +101,18 @@ async function checkExports(python: string): Promise<Answer[]> {
 }
 
 /** Checks saved weights, one after the other: together they would fill a disk. */
-async function checkWeights(python: string, script: string, cases: readonly WeightsCase[]): Promise<void> {
+async function checkWeights(
+  python: string,
+  script: string,
+  cases: readonly WeightsCase[],
+  beside?: string,
+): Promise<void> {
   await ready();
   for (const { name, write } of cases) {
     const root = mkdtempSync(join(tmpdir(), 'tfgeo-oracle-'));
     try {
       await write(join(root, name));
-      (await askPython(python, script, [join(root, name)])).forEach(report);
+      (await askPython(python, script, [join(root, name)], [], beside)).forEach(report);
     } catch (error) {
       report({ name, passed: false, detail: describe(error) });
     } finally {
@@ -131,8 +142,12 @@ try {
     if (wanted('saved-models')) (await checkExports(await pythonWithTensorFlow())).forEach(report);
     if (wanted('huggingface'))
       await checkWeights(await pythonWithTorchModels(), 'huggingface.py', HUGGING_FACE_CASES);
-    if (wanted('torchvision'))
-      await checkWeights(await pythonWithTorchModels(), 'torchvision_models.py', TORCHVISION_CASES);
+    if (wanted('torchvision')) {
+      const python = await pythonWithTorchModels();
+      const packages = [`torchvision==${TORCHVISION}`, 'pillow'];
+      const beside = await packagesBeside(python, `oracle-torchvision-${TORCHVISION}`, packages, say);
+      await checkWeights(python, 'torchvision_models.py', TORCHVISION_CASES, beside);
+    }
   }
 } catch (error) {
   report({

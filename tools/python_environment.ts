@@ -8,7 +8,7 @@ import { cacheRoot } from '../src/package.js';
 
 /** The PyTorch, its torchvision, and the Hugging Face transformers, that results are compared with. */
 const TORCH = '2.13.0';
-export const TORCHVISION = 'torchvision==0.28.0';
+export const TORCHVISION = '0.28.0';
 export const TRANSFORMERS = 'transformers==5.23.0';
 
 /** A Python with PyTorch and numpy, as {@link pythonWith}. @param more further packages */
@@ -45,6 +45,30 @@ export async function pythonWith(
     await must(python, ['-m', 'pip', 'install', '--quiet', ...packages]);
     writeFileSync(complete, [...new Set([...(there() ?? []), ...packages])].filter(Boolean).join('\n'));
     return python;
+  });
+}
+
+/**
+ * A folder in the cache with packages of a Python, without what they depend on: for `PYTHONPATH`, where they must not be in sight of
+ * other programs. transformers, for one, imports any torchvision that it sees, and fails where that is of another build of PyTorch.
+ * @throws UserError in one line where it cannot be had
+ */
+export async function packagesBeside(
+  python: string,
+  name: string,
+  packages: readonly string[],
+  say: (line: string) => void,
+): Promise<string> {
+  const folder = join(cacheRoot(), name);
+  const complete = join(folder, 'complete');
+  if (existsSync(complete)) return folder;
+  return withLock(`${folder}.lock`, async () => {
+    if (existsSync(complete)) return folder;
+    say(`getting ${packages.join(', ')} with pip into ${folder} (once) ...`);
+    rmSync(folder, { recursive: true, force: true });
+    await must(python, ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', folder, ...packages]);
+    writeFileSync(complete, packages.join('\n'));
+    return folder;
   });
 }
 

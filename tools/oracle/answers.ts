@@ -15,15 +15,18 @@ export interface Answer {
  * Has a script of this folder look at models; an answer for each, named as its folder.
  * @param script its file name
  * @param flags before the folders
+ * @param beside a folder with further packages
  */
 export async function askPython(
   python: string,
   script: string,
   folders: readonly string[],
   flags: readonly string[] = [],
+  beside?: string,
 ): Promise<Answer[]> {
   const args = [join(dirname(fileURLToPath(import.meta.url)), script), ...flags, ...folders];
-  const { stdout } = await promisify(execFile)(python, args, { maxBuffer: 1 << 26 });
+  const env = beside === undefined ? process.env : { ...process.env, PYTHONPATH: beside };
+  const { stdout } = await promisify(execFile)(python, args, { maxBuffer: 1 << 26, env });
   return stdout
     .trim()
     .split('\n')
