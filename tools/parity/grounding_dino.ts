@@ -128,15 +128,14 @@ function lossOf(
     focal,
     cardinality: 'sigmoid',
   });
-  const targets = phraseTargets(context, input.inputIds, model.options.delimiters);
+  const { targets, taughtMap } = phraseTargets(context, input.inputIds, model.options.delimiters);
+  const extras = { tokenMask: input.textMask, taughtMap };
   return () => {
     const output = model.forward(input, null, { training: true, intermediates: true });
-    const result = criterion.compute(output, targets, { tokenMask: input.textMask });
+    const result = criterion.compute(output, targets, extras);
     const { encoder_logits, encoder_pred_boxes } = output.intermediates;
     const first = { pred_logits: encoder_logits, pred_boxes: encoder_pred_boxes, aux_outputs: [] };
-    const proposals = criterion.compute(first as unknown as DetectorOutput, targets, {
-      tokenMask: input.textMask,
-    });
+    const proposals = criterion.compute(first as unknown as DetectorOutput, targets, extras);
     const parts = Object.entries(proposals.parts).map(([key, value]) => [`${key}_enc`, value] as const);
     return {
       total: tf.add(result.total, proposals.total) as tf.Scalar,
@@ -147,8 +146,18 @@ function lossOf(
   };
 }
 
-/** A label is the number of a phrase in its picture's text: the tokens between two delimiters. */
-function phraseTargets(context: CaseContext, ids: tf.Tensor2D, delimiters: readonly number[]): PaddedTargets {
+/**
+ * A label is the number of a phrase in its picture's text: the tokens between two delimiters.
+ *
+ * `taughtMap` holds the tokens that transformers' class loss takes for a target, unlike its matcher: it numbers the phrases of all
+ * texts on end, but moves a picture's labels by that picture's phrases instead of those before it. The same if all texts of two
+ * have as many phrases.
+ */
+function phraseTargets(
+  context: CaseContext,
+  ids: tf.Tensor2D,
+  delimiters: readonly number[],
+): { targets: PaddedTargets; taughtMap: tf.Tensor3D } {
   const rows = ids.arraySync();
   const boxes = rows.map((_, i) => {
     const { data } = context.raw(`in/boxes.${i}`);
@@ -156,11 +165,13 @@ function phraseTargets(context: CaseContext, ids: tf.Tensor2D, delimiters: reado
       Array.from(data.slice(4 * k, 4 * k + 4) as Float32Array),
     );
   });
-  const positives = rows.map((row, i) => {
-    const phrases = phraseTokens(row, [...delimiters, 0]);
-    return Array.from(context.raw(`in/labels.${i}`).data as Int32Array, (label) => phrases[label]!);
-  });
-  return padTargets(boxes, positives, ids.shape[1]);
+  const labels = rows.map((_, i) => Array.from(context.raw(`in/labels.${i}`).data as Int32Array));
+  const phrases = rows.map((row) => phraseTokens(row, [...delimiters, 0]));
+  const positives = labels.map((own, i) => own.map((label) => phrases[i]![label]!));
+  const all = phrases.flat();
+  const taught = labels.map((own, i) => own.map((label) => all[label + (i > 0 ? phrases[i]!.length : 0)]!));
+  const targets = padTargets(boxes, positives, ids.shape[1]);
+  return { targets, taughtMap: padTargets(boxes, taught, ids.shape[1]).positiveMap };
 }
 
 function phraseTokens(row: readonly number[], delimiters: readonly number[]): number[][] {

@@ -30,6 +30,8 @@ export interface LossExtras {
   logitScale?: tf.Tensor;
   /** `[batch, targets, tokens]`: tokens each target aligns with; default: its positive map. */
   alignMap?: tf.Tensor3D;
+  /** `[batch, targets, slots]`: slots that the losses teach, where they are not those that boxes are matched by. */
+  taughtMap?: tf.Tensor3D;
   /** `[batch, targets]`, 1 = the target is what the sentence is about in the end. */
   isfinal?: tf.Tensor2D;
 }

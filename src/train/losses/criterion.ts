@@ -101,7 +101,15 @@ export class SetCriterion {
   ): CriterionResult {
     const outputs = stackLayers(output);
     const matching = match(outputs, targets, this.options.matcher);
-    const context: LossContext = { outputs, targets, matching, numBoxes: countTargets(targets), extras };
+    const { taughtMap: positiveMap = targets.positiveMap } = extras;
+    const numBoxes = countTargets(targets);
+    const context: LossContext = {
+      outputs,
+      targets: { ...targets, positiveMap },
+      matching,
+      numBoxes,
+      extras,
+    };
     const values: LossValues = {};
     for (const name of this.options.losses) Object.assign(values, LOSSES[name](context, this.options));
     return { total: this.weightedSum(values), parts: splitLayers(values), matching };

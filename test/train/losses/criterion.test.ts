@@ -54,6 +54,15 @@ describe.each(CRITERIA)('criterion %s', (_name, options, extrasOf) => {
     extras = extrasOf();
   });
 
+  it('can teach other slots than it matches by', () => {
+    const [output, targets, others] = [someOutput(1), someTargets(2, [3, 2], 3), someTargets(7, [3, 2], 3)];
+    const plain = criterion.compute(output, targets, extras);
+    const taught = criterion.compute(output, targets, { ...extras, taughtMap: others.positiveMap });
+    expect(values(taught.matching.queries)).toEqual(values(plain.matching.queries));
+    expect(values(taught.parts.loss_bbox!)).toEqual(values(plain.parts.loss_bbox!));
+    expect(values(taught.parts.loss_ce!)).not.toEqual(values(plain.parts.loss_ce!));
+  });
+
   it('names the layers as DETR does', () => {
     const { parts } = criterion.compute(someOutput(1), someTargets(2, [3, 2], 3), extras);
     for (const key of ['loss_ce', 'loss_bbox', 'loss_giou']) {
