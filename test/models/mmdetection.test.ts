@@ -61,7 +61,7 @@ describe('a checkpoint of mmdetection', () => {
     const path = publish(name, mmdetectionStateDict(sizes));
     const report = await inspectCheckpoint(path);
     expect(report).toMatchObject({ key: 'state_dict', fits: true, missing: [] });
-    expect(report.model).toEqual({ title: 'Grounding DINO, swin, bert', origin: 'mmdetection' });
+    expect(report.model).toEqual({ title: `${name}, swin, bert`, origin: 'mmdetection' });
     const dropped = report.tensors.filter(({ fate }) => fate === 'dropped').map((tensor) => tensor.name);
     const derived = (each: string) => each.endsWith('relative_position_index');
     expect(dropped.filter((each) => !derived(each) && !extra.some((part) => each.includes(part)))).toEqual(

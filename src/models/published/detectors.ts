@@ -23,34 +23,34 @@ type ConfigOf<T extends TypeOf> = Extract<ModelConfig, { model_type: T }>;
 /** What else than names is written for programs of others. */
 interface Elsewhere<T extends TypeOf> {
   /** In words. */
-  title: string;
+  titleOf(config: ConfigOf<T>): string;
   huggingFaceConfig?: (config: ConfigOf<T>) => object;
   originalArguments?: (config: ConfigOf<T>) => Record<string, TorchValue>;
 }
 
 const TYPES: { readonly [T in TypeOf]: Elsewhere<T> } = {
-  'mdetr-g': { title: 'MDETR-G' },
-  mdetr: { title: 'MDETR', originalArguments: originalMdetrArguments },
-  'mdetr-g-upstream': { title: 'MDETR-G as published', originalArguments: originalMdetrArguments },
+  'mdetr-g': { titleOf: () => 'MDETR-G' },
+  mdetr: { titleOf: () => 'MDETR', originalArguments: originalMdetrArguments },
+  'mdetr-g-upstream': { titleOf: () => 'MDETR-G as published', originalArguments: originalMdetrArguments },
   'grounding-dino': {
-    title: 'Grounding DINO',
+    titleOf: ({ transformer }) => (transformer.logits === 'scaled' ? 'MM-Grounding-DINO' : 'Grounding DINO'),
     huggingFaceConfig: huggingFaceGroundingDinoConfig,
     originalArguments: originalGroundingDinoArguments,
   },
   'deformable-detr': {
-    title: 'Deformable DETR',
+    titleOf: () => 'Deformable DETR',
     huggingFaceConfig: huggingFaceDetrConfig,
     originalArguments: originalDetrArguments,
   },
-  'scalemae-det': { title: 'ScaleMAE-Det', originalArguments: originalScaleMaeDetArguments },
+  'scalemae-det': { titleOf: () => 'ScaleMAE-Det', originalArguments: originalScaleMaeDetArguments },
 };
 
 /** A detector of this configuration. */
 function recognised(config: ModelConfig, { file }: Published): Recognised {
-  const { title, huggingFaceConfig, originalArguments } = TYPES[config.model_type] as Elsewhere<TypeOf>;
+  const { titleOf, huggingFaceConfig, originalArguments } = TYPES[config.model_type] as Elsewhere<TypeOf>;
   const origins = detectorNames(config);
   return {
-    title: [title, ...partsOf(config)].join(', '),
+    title: [titleOf(config), ...partsOf(config)].join(', '),
     config,
     names: chooseNames(origins, file.tensors.keys()) ?? origins[0] ?? SAME_NAMES,
     origins,
