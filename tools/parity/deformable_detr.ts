@@ -77,7 +77,8 @@ function criterionOf(context: CaseContext, config: DetectorConfig): DetectionCri
       class: settings.class_cost!,
       bbox: settings.bbox_cost!,
       giou: settings.giou_cost!,
-      focal,
+      // Transformers' matcher does not look at focal_alpha.
+      focal: { alpha: 0.25, gamma: 2 },
     },
   };
   return new DetectionCriterion(options, config.proposal_loss ?? false);

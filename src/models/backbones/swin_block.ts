@@ -3,16 +3,16 @@ import * as tf from '@tensorflow/tfjs';
 import {
   attendWindows,
   type Grid,
-  gelu,
   layerNorm,
   type PlanCache,
   type WindowPlan,
   windowAttention,
 } from '../../ops/index.js';
 import type { InitSpec } from '../init.js';
+import { activation } from '../layers/activations.js';
 import { LayerNorm, Linear } from '../layers/basic.js';
 import { dropPath } from '../layers/dropout.js';
-import { linearRows, relu } from '../layers/fused.js';
+import { linearRows } from '../layers/fused.js';
 import { Module } from '../module.js';
 import type { ForwardOptions } from './backbone.js';
 import { RelativePositions, relativePositionIndex } from './relative_positions.js';
@@ -110,7 +110,7 @@ export class SwinBlock extends Module {
     this.normAfter = this.child('layernorm_after', new LayerNorm(channels, layer_norm_eps));
     this.intermediate = this.child('intermediate.dense', swinLinear(channels, hidden, true, init));
     this.output = this.child('output.dense', swinLinear(hidden, channels, true, init));
-    this.activation = config.hidden_act === 'relu' ? relu : gelu;
+    this.activation = activation('SwinBlock', config.hidden_act);
   }
 
   /** @param x `[batch * height * width, C]` @returns the same shape */

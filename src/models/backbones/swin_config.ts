@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { ACTIVATION_NAMES, type ActivationName } from '../layers/activations.js';
 import type { LevelLayout } from './backbone.js';
 import { refuse, stagedSettings, wantedStages } from './settings.js';
 
@@ -22,7 +23,7 @@ export interface SwinConfig {
   /** Picture size that absolute positions were made for; unused without them. */
   image_size: number;
   use_absolute_embeddings: boolean;
-  hidden_act: 'gelu' | 'relu';
+  hidden_act: ActivationName;
   /** Of the norms in blocks and the last norm; all others use 1e-5. */
   layer_norm_eps: number;
   /** Standard deviation of fresh weights; narrow models that are not pretrained want more than the published 0.02. */
@@ -122,8 +123,8 @@ export function swinConfig(settings: Readonly<Record<string, unknown>>, source =
 
 function checkSwinConfig(config: SwinConfig, source: string): void {
   checkHeads(config, source);
-  if (!['gelu', 'relu'].includes(config.hidden_act))
-    refuse(source, `hidden_act must be gelu or relu, not ${config.hidden_act}`);
+  if (!ACTIVATION_NAMES.includes(config.hidden_act))
+    refuse(source, `hidden_act must be one of ${ACTIVATION_NAMES.join(', ')}, not ${config.hidden_act}`);
   if (!['patch', 'conv'].includes(config.stem))
     refuse(source, `stem must be patch or conv, not ${config.stem}`);
   if (config.stem === 'conv' && config.patch_size !== 4) refuse(source, 'stem conv needs patch_size 4');

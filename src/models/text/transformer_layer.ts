@@ -1,19 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { attention, type RandomStream } from '../../ops/index.js';
-import { gelu, LayerNorm, Linear, linear } from '../layers/basic.js';
+import { activation } from '../layers/activations.js';
+import { LayerNorm, Linear, linear } from '../layers/basic.js';
 import { dropout } from '../layers/dropout.js';
 import { Module } from '../module.js';
 import type { TextEncoderConfig } from './encoder_config.js';
-
-/** Activations by Hugging Face's names. */
-const ACTIVATIONS: Readonly<Record<string, (x: tf.Tensor) => tf.Tensor>> = {
-  gelu,
-  gelu_new: geluTanh,
-  gelu_pytorch_tanh: geluTanh,
-  relu: (x) => tf.relu(x),
-  silu: (x) => tf.mul(x, tf.sigmoid(x)),
-};
 
 /** Self-attention and feed-forward, each added to its input and normalised. Source: Devlin et al. 2019. */
 export class TransformerLayer extends Module {
@@ -38,13 +30,7 @@ export class TransformerLayer extends Module {
     this.intermediate = this.child('intermediate.dense', dense(c, wide, config));
     this.output = this.child('output.dense', dense(wide, c, config));
     this.outputNorm = this.child('output.LayerNorm', new LayerNorm(c, eps));
-    const activation = ACTIVATIONS[config.hidden_act];
-    if (!activation) {
-      throw new RangeError(
-        `[TransformerLayer] expected one of ${Object.keys(ACTIVATIONS).join(', ')} for hidden_act but received '${config.hidden_act}'`,
-      );
-    }
-    this.activation = activation;
+    this.activation = activation('TransformerLayer', config.hidden_act);
   }
 
   /** @param x `[batch, tokens, C]` @param bias added to the scores, broadcast to `[batch, heads, tokens, tokens]` */
@@ -85,7 +71,3 @@ export function dense(inFeatures: number, outFeatures: number, config: TextEncod
 }
 
 /** GELU by tanh. Source: Hendrycks and Gimpel 2016. */
-function geluTanh(x: tf.Tensor): tf.Tensor {
-  const inner = tf.mul(tf.add(x, tf.mul(tf.pow(x, 3), 0.044715)), Math.sqrt(2 / Math.PI));
-  return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));
-}

@@ -210,7 +210,7 @@ describe('configuration', () => {
       [{ num_heads: [3, 6, 12] }, /of one length/],
       [{ embed_dim: 10 }, /does not divide/],
       [{ out_features: ['stage2', 'stage1'] }, /in this order/],
-      [{ hidden_act: 'swish' }, /gelu or relu/],
+      [{ hidden_act: 'glu' }, /hidden_act must be one of gelu, .*, not glu/],
       [{ hidden_dropout_prob: 0.1 }, /hidden_dropout_prob is not supported/],
       [{ drop_path_rate: 1 }, /\[0, 1\)/],
       [{ stem: 'conv', patch_size: 2 }, /stem conv needs patch_size 4/],
