@@ -82,17 +82,21 @@ function compareClassError(
 ): void {
   const { data, shape } = context.raw('in/pred_logits');
   const found = queries.arraySync();
-  let right = 0;
+  let [right, matched] = [0, 0];
   targets.forEach((count, i) => {
     const labels = context.raw(`in/labels${i}`).data;
     for (let target = 0; target < count; target++) {
-      const row = (i * shape[1]! + found[i]![0]![target]!) * classes;
+      const query = found[i]![0]![target]!;
+      if (query < 0) continue; // more targets than queries
+      matched++;
+      const row = (i * shape[1]! + query) * classes;
       const own = Array.from(data.slice(row, row + classes) as Float32Array);
       if (own.indexOf(Math.max(...own)) === Number(labels[target])) right++;
     }
   });
-  const total = targets.reduce((sum, count) => sum + count, 0);
-  context.compare('out/loss.class_error', { shape: [], data: [100 - (100 * right) / total] });
+  const none = 100; // without any match, none is right
+  const error = matched > 0 ? 100 - (100 * right) / matched : none;
+  context.compare('out/loss.class_error', { shape: [], data: [error] });
 }
 
 /** Sizes of the pictures are not stored: the boxes tell them. */

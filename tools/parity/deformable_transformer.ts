@@ -181,7 +181,7 @@ function runModel(context: CaseContext): void {
   const config = context.config as unknown as TransformerConfig;
   const weights = context.entry.files.find((file) => file.endsWith('.weights.safetensors'));
   const model = new DeformableDetr(
-    new StandInBackbone(STAND_IN_WIDTHS, 2),
+    new StandInBackbone(STAND_IN_WIDTHS, Math.min(2, config.levels!)),
     optionsOf(config, config.levels!),
   );
   try {
@@ -232,9 +232,11 @@ export function detectorValues(
     init_reference: intermediates.reference_points!,
     pred_logits: output.pred_logits,
     pred_boxes: output.pred_boxes,
-    aux_logits: tf.stack(aux.map(({ pred_logits }) => pred_logits)),
-    aux_boxes: tf.stack(aux.map(({ pred_boxes }) => pred_boxes)),
   };
+  if (aux.length > 0) {
+    values.aux_logits = tf.stack(aux.map(({ pred_logits }) => pred_logits));
+    values.aux_boxes = tf.stack(aux.map(({ pred_boxes }) => pred_boxes));
+  }
   let at = 0;
   model.spatialShapes(width, height).forEach(([h, w], i) => {
     const tokens = tf.slice(intermediates.encoder_input!, [0, at, 0], [-1, h * w, -1]);

@@ -11,25 +11,39 @@ import { detectorValues } from './deformable_transformer.js';
 import { formulaImage, formulaTensor } from './formula.js';
 import { sampleOf, statisticsOf } from './summary.js';
 
+/** What the command lines of the repositories set. */
+interface DetectorArgs {
+  enc_layers?: number;
+  dec_layers?: number;
+  num_queries?: number;
+  with_box_refine?: boolean;
+  two_stage?: boolean;
+  hidden_dim?: number;
+  nheads?: number;
+  dim_feedforward?: number;
+  enc_n_points?: number;
+  dec_n_points?: number;
+  num_feature_levels?: number;
+  dilation?: boolean;
+}
+
 interface DetectorConfig {
   backbone: string;
   /** Of the original program; what is not named has its default. */
-  args: { enc_layers?: number; dec_layers?: number; num_queries?: number; with_box_refine?: boolean };
+  args: DetectorArgs;
   /** Height and width of each picture. */
   sizes: [number, number][];
 }
 
-/** Names of backbones here, by their repositories'. */
-const BACKBONES: Readonly<Record<string, string>> = {
-  resnet50: 'resnet-50',
-  mpvit_tiny: 'mpvit-tiny',
-  coat_lite_tiny: 'coat-lite-tiny',
-};
+/** Name of a backbone here, by its repository's. */
+function libraryName(name: string): string {
+  return name.replaceAll('_', '-').replace(/^resnet(?=\d)/, 'resnet-');
+}
 
 /** Whether the library has the backbone that a repository calls so. */
 export function hasBackbone(name: unknown): boolean {
   try {
-    checkBackbone(BACKBONES[String(name)] ?? '', {}, String(name));
+    checkBackbone(libraryName(String(name)), {}, String(name));
     return true;
   } catch (error) {
     if (error instanceof UserError) return false;
@@ -66,18 +80,33 @@ export function runWholeDetector(context: CaseContext): void {
 
 function settingsOf({ backbone, args }: DetectorConfig): DeformableDetrConfig {
   const base = preset('deformable-detr-r50');
-  const name = BACKBONES[backbone];
-  if (!name) throw new Error(`no backbone of the library is known as ${backbone}`);
   const boxRefine = args.with_box_refine ?? false;
+  const { transformer } = base;
+  const levels = args.num_feature_levels ?? transformer.levels;
   return {
     ...base,
-    backbone: { name, config: {} },
+    backbone: {
+      name: libraryName(backbone),
+      config: {
+        ...(args.dilation ? { dilation: true } : {}),
+        ...(levels === 1 ? { out_features: ['stage4'] } : {}),
+      },
+    },
     transformer: {
-      ...base.transformer,
-      encoderLayers: args.enc_layers ?? 6,
-      decoderLayers: args.dec_layers ?? 6,
-      queries: args.num_queries ?? 300,
+      ...transformer,
+      dModel: args.hidden_dim ?? transformer.dModel,
+      encoderLayers: args.enc_layers ?? transformer.encoderLayers,
+      decoderLayers: args.dec_layers ?? transformer.decoderLayers,
+      encoderHeads: args.nheads ?? transformer.encoderHeads,
+      decoderHeads: args.nheads ?? transformer.decoderHeads,
+      encoderFfn: args.dim_feedforward ?? transformer.encoderFfn,
+      decoderFfn: args.dim_feedforward ?? transformer.decoderFfn,
+      encoderPoints: args.enc_n_points ?? transformer.encoderPoints,
+      decoderPoints: args.dec_n_points ?? transformer.decoderPoints,
+      levels,
+      queries: args.num_queries ?? transformer.queries,
       boxRefine,
+      twoStage: args.two_stage ?? false,
       sharedClassHead: !boxRefine,
     },
   };

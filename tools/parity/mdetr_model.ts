@@ -35,8 +35,11 @@ interface ModelConfig {
   transformer_type?: 'deformable' | 'vanilla';
   levels?: number;
   points?: number;
+  /** Without "no object". */
+  classes?: number;
   text_cross_attn?: boolean;
   cls_scale_mode?: 'learnable' | 'off';
+  align_scale_mode?: 'learnable' | 'hardcoded';
 }
 
 type Model = SoftTokenDetector<SoftTokenOptions>;
@@ -87,7 +90,7 @@ function buildCase(config: ModelConfig, stored: ReadonlyMap<string, StoredTensor
     decoderLayers: config.dec_layers,
     ffn: config.dim_feedforward,
     queries: config.queries,
-    slots: 256,
+    slots: (config.classes ?? 255) + 1,
     alignDim: config.hdim,
     align: true,
     pooled: config.contrastive_loss,
@@ -102,7 +105,7 @@ function buildCase(config: ModelConfig, stored: ReadonlyMap<string, StoredTensor
     points: config.points!,
     textAttention: config.text_cross_attn!,
     classScale: config.cls_scale_mode!,
-    alignScale: 'learnable',
+    alignScale: config.align_scale_mode ?? 'learnable',
   });
 }
 
@@ -148,9 +151,11 @@ function valuesOf(output: SoftTokenOutput): Record<string, tf.Tensor> {
     proj_queries: output.proj_queries!,
     proj_tokens: output.proj_tokens!,
     logit_scale_align: tf.div(1, output.tau),
-    aux_boxes: tf.stack(aux.map(({ pred_boxes }) => pred_boxes)),
-    aux_proj_queries: tf.stack(aux.map(({ proj_queries }) => proj_queries!)),
   };
+  if (aux.length > 0) {
+    values.aux_boxes = tf.stack(aux.map(({ pred_boxes }) => pred_boxes));
+    values.aux_proj_queries = tf.stack(aux.map(({ proj_queries }) => proj_queries!));
+  }
   if (intermediates.mask) values.mask = tf.sub(1, intermediates.mask);
   if (intermediates.proj) values.proj = tf.transpose(intermediates.proj, [0, 3, 1, 2]);
   if (pooled) Object.assign(values, { text_pooled_op: pooled.text, img_pooled_op: pooled.image });

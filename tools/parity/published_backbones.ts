@@ -17,41 +17,65 @@ interface Published {
   map(stage: number): string;
 }
 
-const layer = (i: number) => `layer${i + 1}`;
+/** Sizes of a family whose references have one name for each. */
+function family(
+  models: readonly string[],
+  { library, ...rest }: Omit<Published, 'backbone'> & { library(model: string): string },
+): [string, Published][] {
+  return models.map((model) => [model, { ...rest, backbone: library(model) }]);
+}
 
-const PUBLISHED: Readonly<Record<string, Published>> = {
-  coat_lite_small: { backbone: 'coat-lite-small', map: (i) => `x${i + 1}_nocls` },
-  coat_small: { backbone: 'coat-small', map: (i) => `x${i + 1}_nocls` },
-  tf_efficientnet_b0: { backbone: 'efficientnet-b0', map: (i) => `x${i + 1}` },
+const dashes = (model: string) => model.replaceAll('_', '-');
+const coat = (i: number) => `x${i + 1}_nocls`;
+const layer = (i: number) => `layer${i + 1}`;
+const stage = (i: number) => `stage${i + 1}`;
+
+const PUBLISHED: ReadonlyMap<string, Published> = new Map([
+  ...family(['coat_tiny', 'coat_mini', 'coat_small'], { library: dashes, map: coat }),
+  ...family(['coat_lite_tiny', 'coat_lite_mini', 'coat_lite_small', 'coat_lite_medium'], {
+    library: dashes,
+    map: coat,
+  }),
+  ...family(['tf_efficientnet_b0'], { library: () => 'efficientnet-b0', map: (i) => `x${i + 1}` }),
   // As MDETR has them: its batch norm adds another constant than the one that they were trained with.
-  tf_efficientnet_b3_ns: {
-    backbone: 'efficientnet-b3',
+  ...family(['tf_efficientnet_b3_ns', 'tf_efficientnet_b5_ns'], {
+    library: (model) => dashes(model.slice('tf_'.length, -'_ns'.length)),
     settings: { batch_norm_eps: 1e-5 },
     map: (i) => `x${i + 1}`,
-  },
-  tf_efficientnet_b5_ns: {
-    backbone: 'efficientnet-b5',
-    settings: { batch_norm_eps: 1e-5 },
-    map: (i) => `x${i + 1}`,
-  },
-  mpvit_tiny: { backbone: 'mpvit-tiny', map: (i) => `stage${i + 2}` },
-  resnet50: { backbone: 'resnet-50', map: layer },
-  resnet50_dc5: { backbone: 'resnet-50', settings: { dilation: true }, map: layer },
-  swin_tiny: { backbone: 'swin-tiny', map: (i) => `stage${i + 1}` },
-  swin_base: { backbone: 'swin-base', map: (i) => `stage${i + 1}` },
-  swin_v2_t: { backbone: 'swin-v2-tiny', map: (i) => `c${i + 2}` },
-  swin_v2_b: { backbone: 'swin-v2-base', map: (i) => `c${i + 2}` },
-};
+  }),
+  ...family(['mpvit_tiny', 'mpvit_xsmall', 'mpvit_small', 'mpvit_base'], {
+    library: dashes,
+    map: (i) => `stage${i + 2}`,
+  }),
+  ...family(['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'], { library: resNet, map: layer }),
+  ...family(['resnet50_dc5', 'resnet101_dc5'], {
+    library: (model) => resNet(model.slice(0, -'_dc5'.length)),
+    settings: { dilation: true },
+    map: layer,
+  }),
+  ...family(['swin_tiny', 'swin_small', 'swin_base', 'swin_large', 'swin_base_w12', 'swin_large_w12'], {
+    library: dashes,
+    map: stage,
+  }),
+  ...family(['swin_v2_t', 'swin_v2_s', 'swin_v2_b'], {
+    library: (model) => `swin-v2-${{ t: 'tiny', s: 'small' }[model.at(-1)!] ?? 'base'}`,
+    map: (i) => `c${i + 2}`,
+  }),
+]);
+
+function resNet(model: string): string {
+  return model.replace('resnet', 'resnet-');
+}
 
 /** Whether the library has the backbone that a reference calls so. */
 export function isPublished(model: unknown): boolean {
-  return typeof model === 'string' && Object.hasOwn(PUBLISHED, model);
+  return typeof model === 'string' && PUBLISHED.has(model);
 }
 
 /** Kind `published`: a backbone of full size with weights by formula; samples and statistics of maps and gradients. */
 export async function runPublished(context: CaseContext): Promise<void> {
   const { model, image, batch } = context.config as { model: string; image: [number, number]; batch: number };
-  const published = PUBLISHED[model];
+  const published = PUBLISHED.get(model);
   if (!published) throw new Error(`no backbone of the library is known as ${model}`);
   const stages = Object.keys(context.entry.shapes as object).map((_, i) => `stage${i + 1}`);
   const backbone = buildBackbone(published.backbone, { ...published.settings, out_features: stages });

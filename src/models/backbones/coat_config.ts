@@ -39,6 +39,12 @@ export const COAT_VARIANTS: Readonly<Record<string, Partial<CoatConfig>>> = {
   'coat-lite-tiny': { embed_dims: [64, 128, 256, 320], serial_depths: [2, 2, 2, 2] },
   'coat-lite-mini': { embed_dims: [64, 128, 320, 512], serial_depths: [2, 2, 2, 2] },
   'coat-lite-small': { embed_dims: [64, 128, 320, 512], serial_depths: [3, 4, 6, 3] },
+  'coat-lite-medium': {
+    embed_dims: [128, 256, 320, 512],
+    serial_depths: [3, 6, 10, 8],
+    mlp_ratios: [4, 4, 4, 4],
+    drop_path_rate: 0.3,
+  },
   'coat-tiny': { ...FULL, embed_dims: [152, 152, 152, 152] },
   'coat-mini': { ...FULL, embed_dims: [152, 216, 216, 216] },
   'coat-small': { ...FULL, embed_dims: [152, 320, 320, 320], drop_path_rate: 0.2 },
