@@ -63,6 +63,7 @@ export const PUBLISHED_FIGURES: Readonly<Record<string, string>> = {
   'coat-lite-tiny': 'ImageNet 77.5',
   'coat-lite-mini': 'ImageNet 79.1',
   'coat-lite-small': 'ImageNet 81.9',
+  'coat-lite-medium': 'ImageNet 83.6',
   'coat-tiny': 'ImageNet 78.3',
   'coat-mini': 'ImageNet 81.0',
   'coat-small': 'ImageNet 82.1',

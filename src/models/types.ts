@@ -53,6 +53,8 @@ export interface LayerOutput {
   pred_boxes: tf.Tensor3D;
   /** `[batch, queries, hdim]`, unit vectors, where the model aligns contrastively. */
   proj_queries?: tf.Tensor3D;
+  /** `[batch, queries, 1]` logits: a box is of the object meant, not of one that is only named. Where the model tells that. */
+  pred_isfinal?: tf.Tensor3D;
 }
 
 /** Predictions of the last layer, with the earlier ones in `aux_outputs`. Keys are DETR's and MDETR's. */

@@ -81,7 +81,10 @@ export function runFlickr(context: CaseContext): void {
       `read ${JSON.stringify(got)}`,
     );
   }
-  const samples = file.predictions.flatMap(({ image_id, sentence_id, boxes: found }) =>
+  // Of several answers to a sentence the first counts.
+  const sentences = file.predictions.map(({ image_id, sentence_id }) => `${image_id}/${sentence_id}`);
+  const answered = file.predictions.filter((_, i) => sentences.indexOf(sentences[i]!) === i);
+  const samples = answered.flatMap(({ image_id, sentence_id, boxes: found }) =>
     phrases.get(String(image_id))![sentence_id]!.map(({ id, types }, i) => ({
       id: `${image_id}/${sentence_id}/${id}`,
       types,

@@ -135,22 +135,22 @@ function criterionOptions(
 }
 
 /** Predictions by their names; `_N` marks auxiliary layer N. */
-function outputOf(leaves: ReadonlyMap<string, tf.Variable>): DetectorOutput & { pred_isfinal?: tf.Tensor3D } {
+function outputOf(leaves: ReadonlyMap<string, tf.Variable>): DetectorOutput {
   const layer = (suffix: string): LayerOutput => {
     const proj = leaves.get(`proj_queries${suffix}`);
+    const isfinal = leaves.get(`pred_isfinal${suffix}`);
     return {
       pred_logits: leaves.get(`pred_logits${suffix}`) as tf.Tensor as tf.Tensor3D,
       pred_boxes: leaves.get(`pred_boxes${suffix}`) as tf.Tensor as tf.Tensor3D,
       ...(proj ? { proj_queries: proj as tf.Tensor as tf.Tensor3D } : {}),
+      ...(isfinal ? { pred_isfinal: isfinal as tf.Tensor as tf.Tensor3D } : {}),
     };
   };
   const aux = [...leaves.keys()].filter((name) => /^pred_logits_\d+$/.test(name)).length;
   const tokens = leaves.get('proj_tokens');
-  const isfinal = leaves.get('pred_isfinal');
   return {
     ...layer(''),
     ...(tokens ? { proj_tokens: tokens as tf.Tensor as tf.Tensor3D } : {}),
-    ...(isfinal ? { pred_isfinal: isfinal as tf.Tensor as tf.Tensor3D } : {}),
     aux_outputs: Array.from({ length: aux }, (_, i) => layer(`_${i}`)),
   };
 }

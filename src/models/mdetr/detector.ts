@@ -24,8 +24,6 @@ export interface SoftTokenOutput extends DetectorOutput {
   pooled: PooledPair | null;
   /** Answers to the text as a question, where the model gives any. */
   answers: Answers;
-  /** `[batch, Q, 1]` logits: a box is of the object meant, not of one that is only named. Where the model tells that. */
-  pred_isfinal?: tf.Tensor3D;
   /** Named values inside the model, if asked for; names are those of the golden vectors. */
   intermediates: Record<string, tf.Tensor>;
 }
@@ -152,12 +150,10 @@ export abstract class SoftTokenDetector<O extends SoftTokenOptions> extends Modu
       ? output.hidden.map((hidden) => tf.slice(hidden, [0, 0, 0], [-1, boxCount, -1]))
       : output.hidden;
     const layers = states.map((hidden) => this.predictions(hidden));
-    const final = this.finality(states.at(-1)!);
     const { align, pooled } = this;
     return {
       ...layers.at(-1)!,
       ...(align ? { proj_tokens: unit(align.text.forward(output.words)) } : {}),
-      ...(final ? { pred_isfinal: final } : {}),
       aux_outputs: layers.slice(0, -1),
       answers: asked ? this.answer(tf.slice(output.hidden[0]!, [0, boxCount, 0], [-1, -1, -1])) : {},
       tau: this.tau(),
@@ -183,10 +179,12 @@ export abstract class SoftTokenDetector<O extends SoftTokenOptions> extends Modu
   }
 
   private predictions(hidden: tf.Tensor3D): LayerOutput {
+    const final = this.finality(hidden);
     return {
       pred_logits: this.scaleLogits(this.classEmbed.forward(hidden)) as tf.Tensor3D,
       pred_boxes: tf.sigmoid(this.boxHead.forward(hidden)) as tf.Tensor3D,
       ...(this.align ? { proj_queries: unit(this.align.image.forward(hidden)) } : {}),
+      ...(final ? { pred_isfinal: final } : {}),
     };
   }
 }

@@ -16,8 +16,8 @@ export interface StackedOutputs {
   projQueries?: tf.Tensor4D;
   /** `[batch, tokens, hdim]` */
   projTokens?: tf.Tensor3D;
-  /** `[batch, queries, 1]`: logits of the last layer alone. */
-  isfinal?: tf.Tensor3D;
+  /** `[batch, layers, queries, 1]` logits */
+  isfinal?: tf.Tensor4D;
 }
 
 /** What some losses need beside predictions and targets. */
@@ -50,7 +50,7 @@ export interface LossContext {
 export type LossValues = Record<string, tf.Tensor1D>;
 
 /** Stacks the layers of a detector's output on axis 1. */
-export function stackLayers(output: DetectorOutput & { pred_isfinal?: tf.Tensor3D }): StackedOutputs {
+export function stackLayers(output: DetectorOutput): StackedOutputs {
   const layers: LayerOutput[] = [...output.aux_outputs, output];
   const stacked: StackedOutputs = {
     logits: stack(layers.map((layer) => layer.pred_logits)),
@@ -60,7 +60,9 @@ export function stackLayers(output: DetectorOutput & { pred_isfinal?: tf.Tensor3
     stacked.projQueries = stack(layers.map((layer) => layer.proj_queries as tf.Tensor3D));
   }
   if (output.proj_tokens) stacked.projTokens = output.proj_tokens;
-  if (output.pred_isfinal) stacked.isfinal = output.pred_isfinal;
+  if (layers.every((layer) => layer.pred_isfinal !== undefined)) {
+    stacked.isfinal = stack(layers.map((layer) => layer.pred_isfinal as tf.Tensor3D));
+  }
   return stacked;
 }
 

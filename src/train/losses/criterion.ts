@@ -94,11 +94,7 @@ export class SetCriterion {
    * @param output predictions; earlier decoder layers in `aux_outputs`
    * @param targets padded, real ones first; a batch without any target is fine
    */
-  compute(
-    output: DetectorOutput & { pred_isfinal?: tf.Tensor3D },
-    targets: PaddedTargets,
-    extras: LossExtras = {},
-  ): CriterionResult {
+  compute(output: DetectorOutput, targets: PaddedTargets, extras: LossExtras = {}): CriterionResult {
     const outputs = stackLayers(output);
     const matching = match(outputs, targets, this.options.matcher);
     const { taughtMap: positiveMap = targets.positiveMap } = extras;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as tf from '@tensorflow/tfjs';
 import { noGrad } from '../../ops/index.js';
-import type { LossContext, LossValues } from './context.js';
+import { gatherQueries, type LossContext, type LossValues, perLayer } from './context.js';
 
 /**
- * MDETR's `loss_isfinal` on the last layer: whether a matched query is the object the question is about, as binary
+ * MDETR's `loss_isfinal`, of every layer: whether a matched query is the object the question is about, as binary
  * cross-entropy; with `accuracy_isfinal`, the share of matched queries that are right (0 without any).
  *
  * Source: Kamath et al. 2021.
@@ -12,32 +12,18 @@ import type { LossContext, LossValues } from './context.js';
 export function lossIsfinal({ outputs, matching, numBoxes, extras }: LossContext): LossValues {
   if (!outputs.isfinal || !extras.isfinal) {
     throw new Error(
-      '[isfinal] expected pred_isfinal in the outputs and isfinal in the targets but received none',
+      '[isfinal] expected pred_isfinal of every layer in the outputs and isfinal in the targets but received none',
     );
   }
-  const [batch, layers, queries] = outputs.logits.shape;
-  const wanted = extras.isfinal;
-  const count = wanted.shape[1];
-  const last = (x: tf.Tensor3D): tf.Tensor2D =>
-    tf.squeeze(tf.slice(x, [0, layers - 1, 0], [batch, 1, count]), [1]);
-  const base = tf.tensor2d(
-    Int32Array.from({ length: batch }, (_, i) => i * queries),
-    [batch, 1],
-    'int32',
-  );
-  const rows = noGrad(() => tf.add(tf.maximum(last(matching.queries), tf.scalar(0, 'int32')), base));
-  const matched = last(matching.matched);
-  const logit = tf.gather(tf.reshape(outputs.isfinal, [batch * queries]), rows); // [batch, targets]
+  const wanted = tf.expandDims(extras.isfinal, 1); // [batch, 1, targets]
+  const logit = tf.squeeze(gatherQueries(outputs.isfinal, matching), [3]); // [batch, layers, targets]
+  const { matched } = matching;
   const loss = tf.mul(tf.sub(tf.softplus(logit), tf.mul(logit, wanted)), matched);
   return {
-    loss_isfinal: tf.reshape(tf.div(tf.sum(loss), numBoxes), [1]),
+    loss_isfinal: perLayer(loss, numBoxes),
     accuracy_isfinal: noGrad(() => {
-      const right = tf.equal(tf.greater(logit, 0), tf.greater(wanted, 0.5));
-      const share = tf.div(
-        tf.sum(tf.mul(tf.cast(right, 'float32'), matched)),
-        tf.maximum(tf.sum(matched), 1),
-      );
-      return tf.reshape(share, [1]) as tf.Tensor1D;
+      const right = tf.cast(tf.equal(tf.greater(logit, 0), tf.greater(wanted, 0.5)), 'float32');
+      return tf.div(perLayer(tf.mul(right, matched)), tf.maximum(perLayer(matched), 1)) as tf.Tensor1D;
     }),
   };
 }

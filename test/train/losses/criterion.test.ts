@@ -3,9 +3,10 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { ready } from '../../../src/engine/index.js';
 import type { DetectorOutput, PaddedTargets } from '../../../src/models/types.js';
+import { Random } from '../../../src/random.js';
 import type { CriterionOptions, LossExtras } from '../../../src/train/losses/index.js';
 import { classCriterion, classTargets, SetCriterion } from '../../../src/train/losses/index.js';
-import { SIZES, someOutput, someTargets, values, withPadding } from './helpers.js';
+import { SIZES, someOutput, someTargets, uniform, values, withPadding } from './helpers.js';
 
 beforeAll(async () => {
   await ready();
@@ -186,6 +187,57 @@ describe('SetCriterion', () => {
       ).total;
     expect(Number.isFinite(values(loss(hidden))[0])).toBe(true);
     expect(values(tf.grad(loss)(hidden)).every(Number.isFinite)).toBe(true);
+  });
+});
+
+describe('isfinal', () => {
+  const options: Partial<CriterionOptions> = {
+    losses: ['soft_token', 'boxes', 'isfinal'],
+    weights: { loss_isfinal: 1 },
+  };
+  /** What each layer says of finality, the last layer last. */
+  const finality = () =>
+    Array.from(
+      { length: SIZES.layers },
+      (_, i) => uniform(new Random(40 + i), [SIZES.batch, SIZES.queries, 1], -2, 2) as tf.Tensor3D,
+    );
+  const given = (): [PaddedTargets, LossExtras] => [
+    someTargets(5, [3, 1], 4),
+    {
+      isfinal: tf.tensor2d([
+        [1, 0, 1, 1],
+        [0, 1, 1, 1],
+      ]),
+    },
+  ];
+
+  it('teaches every layer what it would teach it as the last', () => {
+    const output = someOutput(3);
+    const layers = [...output.aux_outputs, output].map((layer, i) => ({
+      ...layer,
+      pred_isfinal: finality()[i]!,
+      aux_outputs: [],
+    }));
+    const whole = { ...layers.at(-1)!, aux_outputs: layers.slice(0, -1) };
+    const criterion = new SetCriterion(options);
+    const { parts, total } = criterion.compute(whole, ...given());
+    const each = layers.map((layer) => criterion.compute(layer, ...given()).parts);
+    for (const key of ['loss_isfinal', 'accuracy_isfinal']) {
+      const got = each.map((_, i) => values(parts[i < each.length - 1 ? `${key}_${i}` : key]!)[0]!);
+      each.forEach((own, i) => {
+        expect(got[i]).toBeCloseTo(values(own[key]!)[0]!, 5);
+      });
+    }
+    const sum = each.reduce((all, own) => all + values(own.loss_isfinal!)[0]!, 0);
+    expect(values(total)[0]).toBeCloseTo(sum, 4);
+  });
+
+  it('refuses layers of which one does not say it', () => {
+    const output = someOutput(3);
+    const criterion = new SetCriterion(options);
+    expect(() => criterion.compute({ ...output, pred_isfinal: finality()[0]! }, ...given())).toThrow(
+      /pred_isfinal of every layer/,
+    );
   });
 });
 
