@@ -64,7 +64,8 @@ interface EntityObject {
 /**
  * Reads the boxes of one picture, by entity. Entities without boxes (`nobndbox`, scenes) are left out.
  * @param source names the file in messages
- * @returns `[x0, y0, x1, y1]`, pixels; the files count from 1, which is taken off all four
+ * @returns `[x0, y0, x1, y1]`, pixels as the file has them, which MDETR's evaluation takes as they are (the data set's own
+ * reader takes 1 off)
  * @throws UserError where the text is not an annotation, or a box has no numbers
  */
 export function parseEntityBoxes(xml: string, source: string): Map<string, BoxXyxy[]> {
@@ -84,7 +85,7 @@ export function parseEntityBoxes(xml: string, source: string): Map<string, BoxXy
   const boxes = new Map<string, BoxXyxy[]>();
   for (const [i, { name, bndbox }] of (root.object ?? []).entries()) {
     if (bndbox === undefined) continue;
-    const box = (['xmin', 'ymin', 'xmax', 'ymax'] as const).map((key) => Number(bndbox[key]) - 1);
+    const box = (['xmin', 'ymin', 'xmax', 'ymax'] as const).map((key) => Number(bndbox[key]));
     if (!box.every(Number.isFinite)) {
       throw new UserError(`${source}: object ${i + 1} has a box without numbers`, EXIT_CODES.data);
     }

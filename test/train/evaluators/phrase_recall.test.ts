@@ -47,7 +47,7 @@ describe('files of Flickr30k Entities', () => {
     );
   });
 
-  it('gives boxes by entity, counted from 0, and leaves out what has none', () => {
+  it('gives boxes by entity, as they are in the file, and leaves out what has none', () => {
     const box = (x: string) =>
       `<bndbox><xmin>${x}</xmin><ymin>2</ymin><xmax>11</xmax><ymax>12</ymax></bndbox>`;
     const xml =
@@ -57,11 +57,11 @@ describe('files of Flickr30k Entities', () => {
       [
         '1',
         [
-          [0, 1, 10, 11],
-          [2, 1, 10, 11],
+          [1, 2, 11, 12],
+          [3, 2, 11, 12],
         ],
       ],
-      ['2', [[0, 1, 10, 11]]],
+      ['2', [[1, 2, 11, 12]]],
     ]);
     expect(() => parseEntityBoxes(xml.replace('<xmin>3', '<xmin>wide'), 'x.xml')).toThrow(
       /x\.xml: object 2 has a box without numbers/,
