@@ -60,7 +60,8 @@ export function runWholeDetector(context: CaseContext): void {
     const names = context.json<[string, number[]][]>(
       context.entry.files.find((file) => file.startsWith('names/'))!,
     );
-    const tensors = new Map(names.map(([name, shape]) => [name, formulaTensor(name, shape)]));
+    const aliases = (context.entry.aliases ?? {}) as Record<string, string>;
+    const tensors = new Map(names.map(([name, shape]) => [name, formulaTensor(name, shape, aliases[name])]));
     loadDetectorWeights(model, tensors, settings, context.entry.name);
     const input = inputOf(context, config);
     const values = context.compute(() =>
