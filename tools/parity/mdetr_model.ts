@@ -21,7 +21,8 @@ import { compareGradientsOf } from './gradients.js';
 import { STAND_IN_NAMES, StandInBackbone } from './stand_in.js';
 
 interface ModelConfig {
-  backbone?: 'tiny' | 'resnet18';
+  /** `tiny`, the stand-in, or torchvision's name of a ResNet. */
+  backbone?: string;
   d_model: number;
   nhead: number;
   enc_layers: number;
@@ -59,7 +60,7 @@ export async function runMdetrModel(context: CaseContext): Promise<void> {
   const config = context.config as unknown as ModelConfig;
   const weights = context.entry.files.find((file) => file.endsWith('.weights.safetensors'));
   const stored = weights ? readSafetensorsSync(context.file(weights)) : null;
-  const names = config.backbone === 'resnet18' ? RESNET : STAND_IN;
+  const names = isResNet(config) ? RESNET : STAND_IN;
   const model = buildCase(config, stored);
   try {
     loadStateDict(model, stored ?? formulaWeights(model, names), { names });
@@ -109,9 +110,14 @@ function buildCase(config: ModelConfig, stored: ReadonlyMap<string, StoredTensor
   });
 }
 
-function backboneOf({ backbone }: ModelConfig): Backbone {
-  if (backbone !== 'resnet18') return new StandInBackbone(WIDTHS.mdetr, 1);
-  return buildBackbone('resnet-18', { out_features: ['stage4'] });
+function isResNet({ backbone = '' }: ModelConfig): boolean {
+  return backbone.startsWith('resnet');
+}
+
+function backboneOf(config: ModelConfig): Backbone {
+  if (!isResNet(config)) return new StandInBackbone(WIDTHS.mdetr, 1);
+  const name = config.backbone!.replace('resnet', 'resnet-');
+  return buildBackbone(name, { out_features: ['stage4'] });
 }
 
 function textEncoderOf({ text }: ModelConfig, stored: ReadonlyMap<string, StoredTensor> | null) {
