@@ -127,8 +127,12 @@ async function trainLoop(session: Session, asked: () => boolean): Promise<boolea
   const { task, config, log, total } = session.parts;
   const stepper = new Stepper(session.parts, !config.eager, ({ count, reason, milliseconds }) => {
     const seconds = (milliseconds / 1000).toFixed(1);
-    const text = `compiled the training step in ${seconds} s (${count === 1 ? 'first step' : reason})`;
-    log.event(session.step, 'compiled', text, { count });
+    // One cause on the screen, all of them in the log.
+    const why = count === 1 ? 'first step' : reason.split(';', 1)[0];
+    log.event(session.step, 'compiled', `compiled the training step in ${seconds} s (${why})`, {
+      count,
+      reason,
+    });
   });
   const feed = new BatchFeed(task, config.seed, total);
   let lap = { at: performance.now(), step: session.step };
