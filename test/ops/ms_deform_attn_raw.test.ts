@@ -199,3 +199,14 @@ describe('msDeformAttnRaw refuses', () => {
     expect(call).toThrow(/^\[msDeformAttnRaw\]/);
   });
 });
+
+it('gives a lone sample the weight 1, whatever its logit, and its logit no gradient at all', () => {
+  const logits = tf.randomNormal([2, 50, 4, 1], 0, 5, 'float32', 1) as tf.Tensor4D;
+  const { value, grad } = tf.valueAndGrad((x: tf.Tensor) => {
+    const weights = weighSamples(x as tf.Tensor4D, 1);
+    return tf.mul(weights, tf.randomNormal(weights.shape, 0, 100, 'float32', 2));
+  })(logits);
+  expect(value.dtype).toBe('float32');
+  expect(new Set(weighSamples(logits, 1).dataSync())).toEqual(new Set([1]));
+  expect(grad.abs().max().dataSync()[0]).toBe(0);
+});
