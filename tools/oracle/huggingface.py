@@ -7,13 +7,12 @@ A folder holds config.json, whose first architecture is loaded, the weights, and
 the model's forward, `out/NAME` what it answers (`out/feature_maps.0`: the first of several). The weights must have every name
 that the model looks for and no other.
 """
-import json
 import os
-import sys
 
 import safetensors.torch
 import torch
 import transformers
+from reports import outcome, report
 
 TOLERANCE = 1e-4
 
@@ -70,16 +69,7 @@ def check(folder):
     compare = differences_of_sets if getattr(config, "two_stage", False) else differences
     largest = max(torch.nan_to_num(gap, nan=float("inf")).max().item() for gap in compare(wanted, given))
     values = sum(value.numel() for value in wanted.values())
-    return {
-        "name": folder,
-        "passed": values > 0 and largest <= TOLERANCE,
-        "detail": f"{config.architectures[0]}: all names, {values} values, largest difference {largest:.2e}",
-    }
+    return outcome(folder, TOLERANCE, largest, values, f"{config.architectures[0]}: all names, {values} values")
 
 
-for path in sys.argv[1:]:
-    try:
-        outcome = check(path)
-    except Exception as error:  # Whatever stops one model must not hide the others.
-        outcome = {"name": path, "passed": False, "detail": f"{type(error).__name__}: {error}"}
-    print(json.dumps(outcome), flush=True)
+report(check)

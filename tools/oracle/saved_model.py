@@ -5,7 +5,6 @@
 
 The examples are the requests and responses of assets.extra/tf_serving_warmup_requests (tensorflow.serving.PredictionLog).
 """
-import json
 import os
 import sys
 
@@ -13,6 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import tensorflow as tf
+from reports import outcome, report
 from tensorflow.core.framework import tensor_pb2
 
 TOLERANCE = 1e-4
@@ -110,20 +110,11 @@ def check(folder):
         answer = loaded.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
         largest = max(largest, compare(outputs, {name: value.numpy() for name, value in answer.items()}))
         count += 1
-    return {
-        "name": folder,
-        "passed": count > 0 and largest <= TOLERANCE,
-        "detail": f"{count} examples, largest difference {largest:.2e}",
-    }
+    return outcome(folder, TOLERANCE, largest, count, f"{count} examples")
 
 
 arguments = sys.argv[1:]
 if arguments[:1] == ["--ops"]:
     tf.load_op_library(arguments[1])
     arguments = arguments[2:]
-for path in arguments:
-    try:
-        result = check(path)
-    except Exception as error:  # Whatever stops one model must not hide the others.
-        result = {"name": path, "passed": False, "detail": f"{type(error).__name__}: {error}"}
-    print(json.dumps(result), flush=True)
+report(check, arguments)

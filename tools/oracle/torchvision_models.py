@@ -8,13 +8,13 @@ example.safetensors: `in/NAME` goes in, `out/NAME` is compared. A strict load fa
 files leave out on purpose, classifiers, is taken out of the models before.
 """
 import importlib.util
-import json
 import math
 import os
 import sys
 
 import safetensors.torch
 import torch
+from reports import outcome, report
 
 
 def suppress(boxes, scores, threshold):
@@ -223,16 +223,7 @@ def check(folder):
         gap = (given[name].reshape(value.shape).double() - value).abs() / value.abs().max().clamp(min=1)
         largest = max(largest, torch.nan_to_num(gap, nan=float("inf")).max().item())
         values += value.numel()
-    return {
-        "name": folder,
-        "passed": values > 0 and largest <= TOLERANCE,
-        "detail": f"torchvision's {kind}: strictly, {values} values, largest difference {largest:.2e}",
-    }
+    return outcome(folder, TOLERANCE, largest, values, f"torchvision's {kind}: strictly, {values} values")
 
 
-for path in sys.argv[1:]:
-    try:
-        outcome = check(path)
-    except Exception as error:  # Whatever stops one model must not hide the others.
-        outcome = {"name": path, "passed": False, "detail": f"{type(error).__name__}: {error}"}
-    print(json.dumps(outcome), flush=True)
+report(check)
